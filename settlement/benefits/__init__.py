@@ -1,0 +1,47 @@
+"""The benefits calculator: who pays which fen of a bill, by an area's policy file.
+
+Pure and deterministic: it takes the policy, the member, the bill and the year to date as values and
+gives a result with every figure on the way.  It reads no row, no setting and no clock; the format
+of a policy file is described in docs/policies.md.
+
+    policy = load_policy(text, name="370300-2022")
+    result = calculate(policy=policy, member=member, site=site, bill=bill,
+                       year_to_date={}, account_available_fen=0)
+    sentences = explain(result, policy=policy, language="zh", audience="citizen")
+"""
+
+from settlement.benefits.values import (
+    LAYER_REASONS,
+    LINE_REASONS,
+    OWN_PAYERS,
+    PAYERS,
+    BenefitsError,
+    Bill,
+    Filing,
+    LayerTrace,
+    Line,
+    LineSplit,
+    Member,
+    Result,
+    Share,
+    Site,
+    TierTrace,
+)
+
+__all__ = [
+    "LAYER_REASONS",
+    "LINE_REASONS",
+    "OWN_PAYERS",
+    "PAYERS",
+    "BenefitsError",
+    "Bill",
+    "Filing",
+    "LayerTrace",
+    "Line",
+    "LineSplit",
+    "Member",
+    "Result",
+    "Share",
+    "Site",
+    "TierTrace",
+]
