@@ -1,0 +1,127 @@
+"""Requests remembered by key with their answers: the same key is worked once and answered alike.
+
+`answer_once` is the envelope of every write. It claims the key, lets the work decide and write, and
+commits the answer together with whatever the work wrote. A refusal is a commit like any other
+answer; only passing trouble rolls back, and then nothing is stored. It knows no domain and no HTTP
+status but what it is handed to store.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from . import sql
+from .refusals import Refusal
+
+
+class KeyReused(Refusal):
+    """The key was used before for other content."""
+
+    code = "idempotency_key_reused"
+    text = _("This idempotency key was already used for a different request.")
+
+
+class OutcomeUnknown(Refusal):
+    """Nobody of this circle ever sent that key."""
+
+    code = "outcome_unknown"
+    text = _("No request with this key was received from your institution.")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What identifies a request. `circle` is who else may ask for its outcome."""
+
+    actor: str
+    circle: str
+    key: str
+    path: str
+    body: bytes
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is stored and sent. `body` is the exact text; `code` is empty when accepted."""
+
+    status: int
+    body: str
+    code: str = ""
+    param: str = ""
+    replayed: bool = False
+
+
+def content_hash(*, path: str, body: bytes) -> str:
+    """SHA-256 over path and body, 64 hexadecimal digits."""
+    return hashlib.sha256(path.encode() + b"\n" + body).hexdigest()
+
+
+def answer_once(
+    request: Request,
+    *,
+    now: datetime,
+    work: Callable[[], Answer],
+    refused: Callable[[Refusal], Answer],
+) -> Answer:
+    """Work the request once, or answer what it was answered before.
+
+    `work` makes every decision before its first write and raises Refusal to refuse; `refused` turns
+    that into the answer to store. Raises KeyReused, and lets database errors through after rolling
+    everything back.
+    """
+    digest = content_hash(path=request.path, body=request.body)
+    with transaction.atomic(durable=True):
+        claimed = sql.fetch(
+            "INSERT INTO messaging_inboxentry (actor, key, circle, path, content_hash, status, code,"
+            " param, body, request_id, received_at)"
+            " VALUES (%s, %s, %s, %s, %s, NULL, '', '', '', %s, %s)"
+            " ON CONFLICT (actor, key) DO NOTHING RETURNING id",
+            (
+                request.actor,
+                request.key,
+                request.circle,
+                request.path,
+                digest,
+                request.request_id,
+                now,
+            ),
+        )
+        if not claimed:
+            return _stored(request, digest)
+        try:
+            answer = work()
+        except Refusal as refusal:
+            answer = refused(refusal)
+        sql.run(
+            "UPDATE messaging_inboxentry SET status = %s, code = %s, param = %s, body = %s"
+            " WHERE id = %s",
+            (answer.status, answer.code, answer.param[:200], answer.body, claimed[0][0]),
+        )
+    return answer
+
+
+def _stored(request: Request, digest: str) -> Answer:
+    row = sql.fetch_one(
+        "SELECT content_hash, status, body, code, param FROM messaging_inboxentry"
+        " WHERE actor = %s AND key = %s",
+        (request.actor, request.key),
+    )
+    if row is None or row[0] != digest:
+        raise KeyReused
+    return Answer(status=row[1], body=row[2], code=row[3], param=row[4], replayed=True)
+
+
+def outcome(*, circle: str, key: str) -> tuple[str, Answer]:
+    """Path and answer of a request, asked by anyone of its circle. Raises OutcomeUnknown."""
+    row = sql.fetch_one(
+        "SELECT path, status, body, code, param FROM messaging_inboxentry"
+        " WHERE circle = %s AND key = %s ORDER BY id DESC LIMIT 1",
+        (circle, key),
+    )
+    if row is None:
+        raise OutcomeUnknown(param="idempotency_key")
+    return row[0], Answer(status=row[1], body=row[2], code=row[3], param=row[4], replayed=True)

@@ -1,0 +1,29 @@
+"""Rows of the settlement app, split by noun."""
+
+from .books import Account, LedgerTransaction, Posting, YearToDate
+from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
+from .rules import CatalogueItem, Policy
+from .settlements import Hold, Quote, Refund, RefundShare, Settlement, Share
+
+__all__ = [
+    "Account",
+    "CatalogueItem",
+    "FeeBatch",
+    "Hold",
+    "LedgerTransaction",
+    "Line",
+    "Pickup",
+    "Policy",
+    "Posting",
+    "Prescription",
+    "PrescriptionLine",
+    "Quote",
+    "Refund",
+    "RefundShare",
+    "Scan",
+    "Settlement",
+    "Share",
+    "TraceCode",
+    "Visit",
+    "YearToDate",
+]

@@ -1,0 +1,195 @@
+"""Who pays what: quotes with their holds, settlements and refunds with their shares."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from merchants.models import Merchant, Terminal
+from messaging.ids import new_id
+from voucher.models import Member
+
+from .books import Account
+from .presence import Scan, Visit
+from .rules import Policy
+
+
+class Quote(models.Model):
+    """An estimate that reserves what it used for a short time. `inputs` is the canonical bill with
+    all that was read for it, `result` what it comes to: confirmed exactly, or refused."""
+
+    class State(models.TextChoices):
+        LIVE = "live", _("live")
+        CONFIRMED = "confirmed", _("confirmed")
+        RELEASED = "released", _("released")
+        REPLACED = "replaced", _("replaced")
+        EXPIRED = "expired", _("expired")
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    scan = models.ForeignKey(Scan, on_delete=models.PROTECT)
+    # Null for a pharmacy purchase, whose visit opens and closes with the settlement.
+    visit = models.ForeignKey(Visit, on_delete=models.PROTECT, null=True)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.LIVE)
+    reads_year_to_date = models.BooleanField()
+    total_fen = models.BigIntegerField()
+    # The request's bill as it was sent, and the calculator's canonical inputs made from it.
+    bill = models.JSONField()
+    inputs = models.JSONField()
+    result = models.JSONField()
+    quoted_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["member"],
+                condition=Q(state="live", reads_year_to_date=True),
+                name="one_live_quote_a_member_that_reads_year_to_date",
+            ),
+        ]
+        indexes = [models.Index(fields=["member", "state"], name="quotes_by_member_and_state")]
+
+
+class Hold(models.Model):
+    """What a live quote reserves on an account. It ends with its quote, by time or by act."""
+
+    quote = models.ForeignKey(Quote, on_delete=models.PROTECT, related_name="holds")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_fen__gt=0), name="a_hold_holds_something"),
+        ]
+
+
+class Settlement(models.Model):
+    """The accepted bill (结算). Final when it is answered; posted to the ledger shortly after."""
+
+    class State(models.TextChoices):
+        ACCEPTED = "accepted", _("accepted")
+        POSTED = "posted", _("posted")
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    visit = models.ForeignKey(Visit, on_delete=models.PROTECT, related_name="settlements")
+    scan = models.ForeignKey(Scan, on_delete=models.PROTECT)
+    quote = models.OneToOneField(Quote, on_delete=models.PROTECT, null=True)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
+    operator = models.CharField(max_length=30, default="")
+    # The member's settlements and refunds in the order they were accepted, without gaps.
+    member_seq = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACCEPTED)
+    benefit_kind = models.CharField(max_length=30)
+    disease_code = models.CharField(max_length=20, default="")
+    area_code = models.CharField(max_length=6)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT)
+    engine_version = models.CharField(max_length=20)
+    service_date = models.DateField()
+    business_date = models.DateField()
+    benefit_year = models.PositiveSmallIntegerField()
+    accounting_month = models.DateField()
+    total_fen = models.BigIntegerField()
+    fund_fen = models.BigIntegerField()
+    account_fen = models.BigIntegerField()
+    cash_fen = models.BigIntegerField()
+    refunded_fen = models.BigIntegerField(default=0)
+    inputs = models.JSONField()
+    result = models.JSONField()
+    trace_hash = models.CharField(max_length=64)
+    accepted_at = models.DateTimeField()
+    posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["member", "member_seq"], name="one_settlement_a_member_and_seq"),
+            models.CheckConstraint(
+                condition=Q(total_fen=F("fund_fen") + F("account_fen") + F("cash_fen")),
+                name="settlement_shares_make_the_total",
+            ),
+            models.CheckConstraint(
+                condition=Q(fund_fen__gte=0) & Q(account_fen__gte=0) & Q(cash_fen__gte=0),
+                name="no_settlement_share_is_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_fen__gte=0) & Q(refunded_fen__lte=F("total_fen")),
+                name="a_settlement_is_refunded_at_most_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="accepted", posted_at__isnull=True)
+                | Q(state="posted", posted_at__isnull=False),
+                name="a_posted_settlement_has_its_moment",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "business_date"], name="settlements_by_merchant_day"),
+            models.Index(fields=["business_date"], name="settlements_by_day"),
+        ]
+
+
+class Share(models.Model):
+    """One payer's part of a settlement."""
+
+    settlement = models.ForeignKey(Settlement, on_delete=models.PROTECT, related_name="shares")
+    payer = models.CharField(max_length=30)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["settlement", "payer"], name="one_share_a_settlement_and_payer"),
+            models.CheckConstraint(condition=Q(amount_fen__gt=0), name="a_share_pays_something"),
+        ]
+
+
+class Refund(models.Model):
+    """Goods or fees returned after a known result (退费): every payer gets its part back."""
+
+    class State(models.TextChoices):
+        ACCEPTED = "accepted", _("accepted")
+        POSTED = "posted", _("posted")
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    settlement = models.ForeignKey(Settlement, on_delete=models.PROTECT, related_name="refunds")
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
+    operator = models.CharField(max_length=30, default="")
+    member = models.ForeignKey(Member, on_delete=models.PROTECT)
+    member_seq = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACCEPTED)
+    reason = models.CharField(max_length=200)
+    business_date = models.DateField()
+    accounting_month = models.DateField()
+    total_fen = models.BigIntegerField()
+    fund_fen = models.BigIntegerField()
+    account_fen = models.BigIntegerField()
+    cash_fen = models.BigIntegerField()
+    accepted_at = models.DateTimeField()
+    posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["member", "member_seq"], name="one_refund_a_member_and_seq"),
+            models.CheckConstraint(
+                condition=Q(total_fen=F("fund_fen") + F("account_fen") + F("cash_fen")),
+                name="refund_shares_make_the_total",
+            ),
+            models.CheckConstraint(condition=Q(total_fen__gt=0), name="a_refund_returns_something"),
+        ]
+
+
+class RefundShare(models.Model):
+    """What one payer gets back."""
+
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="shares")
+    payer = models.CharField(max_length=30)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "payer"], name="one_share_a_refund_and_payer"),
+            models.CheckConstraint(condition=Q(amount_fen__gt=0), name="a_refund_share_returns_something"),
+        ]
