@@ -5,6 +5,7 @@ proves nothing. Passwords never reach a message: only host and port do. It decid
 do without a service is the caller's business.
 """
 
+import contextlib
 import ipaddress
 import shutil
 import socket
@@ -62,7 +63,7 @@ def why_broker_is_silent(url: str) -> str | None:
             # The transport itself: the connection object around it would retry first.
             transport = kombu.Connection(url, connect_timeout=TIME_LIMIT_SECONDS).transport
             transport.close_connection(transport.establish_connection())
-    except Exception as error:  # noqa: BLE001 (each transport raises classes of its own)
+    except Exception as error:  # Each transport raises classes of its own.
         return _reason(str(error), place_of(url))
     return None
 
@@ -137,20 +138,14 @@ def network_addresses() -> list[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         # Connecting a datagram socket sends nothing: the kernel only chooses the way out. The
         # address is one reserved for documentation.
-        try:
+        with contextlib.suppress(OSError):
             probe.connect(("192.0.2.1", 9))
             found.append(probe.getsockname()[0])
-        except OSError:
-            pass
-    try:
+    with contextlib.suppress(OSError):
         found += [str(row[4][0]) for row in socket.getaddrinfo(socket.gethostname(), None)]
-    except OSError:
-        pass
     return [address for address in dict.fromkeys(found) if _is_on_a_local_network(address)]
 
 
 def _is_on_a_local_network(address: str) -> bool:
     parsed = ipaddress.ip_address(address.split("%")[0])
     return parsed.version == 4 and parsed.is_private and not parsed.is_loopback
-
-

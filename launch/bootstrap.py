@@ -4,7 +4,6 @@ Runs on any Python 3, so that a machine with an old one gets a sentence instead 
 standard library only, no syntax newer than 3.6, annotations that need no newer Python either. It
 knows interpreters, packages and their locks; what the command then does is `launch.__main__`'s.
 """
-# ruff: noqa: UP, PTH
 
 import contextlib
 import fcntl
@@ -14,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from launch.console import Step, Trouble, say, say_trouble
 
@@ -33,7 +33,7 @@ MADE_BY_US = (".venv", "var")
 CACHES = ("__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
 
 
-def refusal_of_version(version: "tuple") -> "str | None":
+def refusal_of_version(version: "tuple[int, ...]") -> "str | None":
     """The sentence for a Python that is too old, or None for one that will do.
 
     `version` is (major, minor, ...), as in `sys.version_info`.
@@ -41,13 +41,13 @@ def refusal_of_version(version: "tuple") -> "str | None":
     if tuple(version[:2]) >= OLDEST:
         return None
     return (
-        "Python %d.%d or newer is needed and this is Python %d.%d: install a newer one (on Debian 12 "
-        "`apt-get install python3 python3-venv`) or name it with PYTHON=/path/to/python."
-        % (OLDEST + tuple(version[:2]))
+        f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed and this is Python "
+        f"{version[0]}.{version[1]}: install a newer one (on Debian 12 `apt-get install python3 "
+        "python3-venv`) or name it with PYTHON=/path/to/python."
     )
 
 
-def _answer(command: "list") -> "str | None":
+def _answer(command: "list[str]") -> "str | None":
     """What a command prints, or None where it is absent or fails."""
     try:
         return subprocess.check_output(
@@ -57,7 +57,7 @@ def _answer(command: "list") -> "str | None":
         return None
 
 
-def _probe(python: str) -> "tuple | None":
+def _probe(python: str) -> "tuple[int, int, bool] | None":
     """(major, minor, whether it can make environments with pip) of an interpreter, or None."""
     script = (
         "import sys, importlib.util as u;"
@@ -71,7 +71,7 @@ def _probe(python: str) -> "tuple | None":
     return major, minor, bool(complete)
 
 
-def find_python(candidates: "list") -> str:
+def find_python(candidates: "list[str]") -> str:
     """The first interpreter that is new enough and can make an environment.
 
     Raises Trouble with the sentence that helps most: a missing venv module on a Python that is new
@@ -81,27 +81,23 @@ def find_python(candidates: "list") -> str:
     incomplete = None
     for name in candidates:
         path = shutil.which(name)
-        found = path and _probe(path)
-        if not found:
+        found = _probe(path) if path else None
+        if not path or not found:
             continue
         version = found[:2]
         if version >= OLDEST and found[2]:
             return path
         if version >= OLDEST and incomplete is None:
-            incomplete = (path, version)
-        if newest is None or version > newest:
-            newest = version
-    if incomplete is not None:
-        path, version = incomplete
-        raise Trouble(
-            "%s has no venv module, which Debian and Ubuntu ship apart: run "
-            "`apt-get install python%d.%d-venv` as root, then make again." % ((path,) + version)
-        )
-    if newest is not None:
-        raise Trouble(refusal_of_version(newest))
+            incomplete = (
+                f"{path} has no venv module, which Debian and Ubuntu ship apart: run `apt-get "
+                f"install python{version[0]}.{version[1]}-venv` as root, then make again."
+            )
+        newest = max(newest or version, version)
+    if incomplete or newest:
+        raise Trouble(incomplete or refusal_of_version(newest or ()) or "")
     if len(candidates) == 1:
-        raise Trouble("%s is not a Python that runs: correct PYTHON=." % candidates[0])
-    raise Trouble("No Python was found: install Python %d.%d or newer." % OLDEST)
+        raise Trouble(f"{candidates[0]} is not a Python that runs: correct PYTHON=.")
+    raise Trouble(f"No Python was found: install Python {OLDEST[0]}.{OLDEST[1]} or newer.")
 
 
 def make_environment() -> None:
@@ -113,8 +109,8 @@ def make_environment() -> None:
         say("  .venv no longer works (its Python is gone or too old): making it anew")
         shutil.rmtree(VENV)
     given = os.environ.get("PYTHON")
-    python = find_python([given] if given else [sys.executable] + list(CANDIDATES))
-    with Step("making a virtual environment with %s" % python) as step:
+    python = find_python([given] if given else [sys.executable, *CANDIDATES])
+    with Step(f"making a virtual environment with {python}") as step:
         _run_shown([python, "-m", "venv", VENV], step, lambda: "", "venv.log")
 
 
@@ -154,16 +150,16 @@ def install(lock: str) -> None:
         with open(log, errors="replace") as file:
             lines = file.read().splitlines()
         if any(line.startswith("Installing collected packages") for line in lines):
-            return "unpacking %d packages" % total
+            return f"unpacking {total} packages"
         fetched = sum(1 for line in lines if line.startswith(("Collecting", "Requirement already")))
-        return "%d of %d packages" % (min(fetched, total), total)
+        return f"{min(fetched, total)} of {total} packages"
 
     command = [
         VENV_PYTHON, "-m", "pip", "install", "--require-hashes", "--no-deps", "--no-input",
         "--disable-pip-version-check", "--progress-bar", "off",
         "-r", os.path.join(ROOT, lock),
     ]  # fmt: skip
-    with Step("installing the packages of %s" % lock) as step:
+    with Step(f"installing the packages of {lock}") as step:
         _run_shown(command, step, how_far, "pip.log")
     # The development lock holds every pin of the other one.
     for each in (lock, RUN_LOCK):
@@ -171,7 +167,9 @@ def install(lock: str) -> None:
             file.write(lock_digest(each))
 
 
-def _run_shown(command: "list", step: Step, how_far: "object", log_name: str) -> None:
+def _run_shown(
+    command: "list[str]", step: Step, how_far: "Callable[[], str]", log_name: str
+) -> None:
     """Run a command with its output in var/log, showing progress. Raises Trouble if it fails."""
     folder = os.path.join(ROOT, "var", "log")
     os.makedirs(folder, exist_ok=True)
@@ -192,13 +190,13 @@ def _run_shown(command: "list", step: Step, how_far: "object", log_name: str) ->
         with open(path, errors="replace") as log:
             tail = [line.rstrip() for line in log if line.strip()][-12:]
         raise Trouble(
-            "%s failed; the whole output is in var/log/%s and ends:\n    %s"
-            % (step.title, log_name, "\n    ".join(tail))
+            f"{step.title} failed; the whole output is in var/log/{log_name} and ends:\n    "
+            + "\n    ".join(tail)
         )
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> "object":
+def one_at_a_time() -> "Iterator[None]":
     """Keeps a second make in the same folder from installing into the same environment."""
     os.makedirs(os.path.join(ROOT, "var"), exist_ok=True)
     with open(os.path.join(ROOT, "var", "environment.lock"), "w") as file:
@@ -214,12 +212,13 @@ def clean() -> None:
     """Remove what this project made in its own folder, and say of each part what it was."""
     database = os.path.join(ROOT, "var", "db.sqlite3")
     if os.path.exists(database):
-        say("  removing var/ with the embedded database (%d kB)" % (os.path.getsize(database) // 1024))
+        size = os.path.getsize(database) // 1024
+        say(f"  removing var/ with the embedded database ({size} kB)")
     for name in MADE_BY_US:
         path = os.path.join(ROOT, name)
         if os.path.isdir(path):
             shutil.rmtree(path)
-            say("  removed %s/" % name)
+            say(f"  removed {name}/")
     removed = 0
     for folder, subfolders, _ in os.walk(ROOT):
         if ".git" in subfolders:
@@ -228,10 +227,10 @@ def clean() -> None:
             shutil.rmtree(os.path.join(folder, name))
             subfolders.remove(name)
             removed += 1
-    say("  removed %d folders of byte code and caches" % removed)
+    say(f"  removed {removed} folders of byte code and caches")
 
 
-def main(arguments: "list") -> int:
+def main(arguments: "list[str]") -> int:
     """Prepare the environment for a command, then become `python -m launch <arguments>`."""
     command = arguments[0] if arguments else "run"
     try:
@@ -247,7 +246,7 @@ def main(arguments: "list") -> int:
     except KeyboardInterrupt:
         return 130
     os.chdir(ROOT)
-    os.execv(VENV_PYTHON, [VENV_PYTHON, "-m", "launch"] + (arguments or ["run"]))
+    return os.execv(VENV_PYTHON, [VENV_PYTHON, "-m", "launch", *(arguments or ["run"])])
 
 
 if __name__ == "__main__":

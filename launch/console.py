@@ -1,4 +1,4 @@
-"""What the launcher says while people wait: steps, their progress, and one clear sentence of trouble.
+"""What the launcher says while people wait: steps, their progress, one clear sentence of trouble.
 
 On a terminal a step is one line that is redrawn; elsewhere (a log, a CI) it is a line at the start
 of a long wait and one at its end. Standard library only and readable by any Python 3, because
@@ -65,11 +65,11 @@ class Step:
             sys.stdout.write("\r\033[K")
             sys.stdout.flush()
         if kind is None:
-            say("  %s: done in %.1f s" % (self.title, time.monotonic() - self._started))
+            say(f"  {self.title}: done in {time.monotonic() - self._started:.1f} s")
 
     def _line(self, text: str) -> str:
         seconds = time.monotonic() - self._started
-        return "  %s ...%s %d s" % (self.title, " " + text + "," if text else "", seconds)
+        return "  {} ...{} {:.0f} s".format(self.title, f" {text}," if text else "", seconds)
 
     def _draw(self, text: str) -> None:
         sys.stdout.write("\r\033[K" + self._line(text)[:78])

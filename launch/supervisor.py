@@ -1,8 +1,8 @@
 """Starts child processes, watches them, restarts what dies, and stops them all as one.
 
 Each child leads a process group of its own and writes into its own log file; what it warns about is
-repeated on the console. The supervisor knows commands, files and signals; it does not know what the
-children are for. Nothing here reads the wall clock: the monotonic one measures waits between events.
+repeated on the console. The supervisor knows commands, files and signals; it does not know what
+the children are for. It reads the monotonic clock only, to measure waits between events.
 """
 
 import contextlib
@@ -34,13 +34,17 @@ POLL_SECONDS = 0.2
 LINES_SHOWN_AT_ONCE = 5
 LOG_KEPT_BYTES = 10_000_000
 
-_ALARMING = re.compile(r'\b(WARNING|ERROR|CRITICAL)\b|\[WARN\]|^Traceback|^\w*(Error|Exception): ')
+_ALARMING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|\[WARN\]|^Traceback|^\w*(Error|Exception): ")
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One command to run. `keep` false means: it ends by itself and is not started again."""
+    """One command to run.
+
+    `keep` false means that it ends by itself and is not started again; `show_all` that every line
+    it prints is repeated on the console as it is, not only its warnings.
+    """
 
     name: str
     command: Sequence[str]
@@ -48,6 +52,7 @@ class Program:
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
     keep: bool = True
+    show_all: bool = False
 
 
 @dataclass
@@ -144,7 +149,8 @@ class Supervisor:
                     cwd=program.folder,
                     env=dict(program.environment) if program.environment is not None else None,
                     process_group=0,
-                    preexec_fn=_prepare_child(os.getpid()),  # noqa: PLW1509 (single-threaded)
+                    # Safe here: the supervisor has one thread.
+                    preexec_fn=_prepare_child(os.getpid()),
                 )
         except OSError as error:
             raise Trouble(f"{program.name} could not be started: {error}") from error
@@ -217,7 +223,12 @@ class Supervisor:
         say(f"{program.name} ended with {_meaning(code)}: starting it again in {delay:.1f} s")
 
     def _repeat_warnings(self, child: _Child) -> None:
-        shown = [line for line in self._new_lines(child) if _ALARMING.search(line)]
+        lines = list(self._new_lines(child))
+        if child.program.show_all:
+            for line in lines:
+                say(line)
+            return
+        shown = [line for line in lines if _ALARMING.search(line)]
         for line in shown[:LINES_SHOWN_AT_ONCE]:
             say(f"[{child.program.name}] {_readable(line)[:300]}")
         if len(shown) > LINES_SHOWN_AT_ONCE:

@@ -1,0 +1,85 @@
+"""`make test`, `make bench`, `make lint` and `make lock`: the tools, called the one agreed way."""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from launch.addresses import postgres_candidates, why_postgres_is_silent
+from launch.console import Step, say
+from launch.serving import ROOT, settle_addresses
+
+# pytest's own code for "no test was selected".
+NOTHING_SELECTED = 5
+LOCKS = ("requirements", "requirements-dev")
+
+
+def test(environment: Mapping[str, str]) -> int:
+    """Run the suite on the database given, and what needs row locks on PostgreSQL besides.
+
+    On SQLite the tests marked `postgres` cannot run, so they run in a second pass wherever a
+    PostgreSQL lets us in. Answers the first exit code that is not 0.
+    """
+    settled = settle_addresses(environment)
+    arguments = shlex.split(environment.get("ARGS", ""))
+    code = _pytest(arguments, settled)
+    if code or settled.get("DATABASE_URL", "sqlite").split(":")[0] != "sqlite":
+        return code
+    for url in postgres_candidates(environment):
+        if why_postgres_is_silent(url) is None:
+            say("\nOnce more on PostgreSQL: the tests that need real row locks")
+            second = _pytest([*arguments, "-m", "postgres"], {**settled, "DATABASE_URL": url})
+            return 0 if second == NOTHING_SELECTED else second
+    return code
+
+
+def _pytest(arguments: list[str], environment: Mapping[str, str]) -> int:
+    return _call([sys.executable, "-m", "pytest", *arguments], environment)
+
+
+def bench(environment: Mapping[str, str]) -> int:
+    """Run the benchmark, which starts its own PostgreSQL, Redis, web and workers."""
+    return _call(
+        [sys.executable, "-m", "bench", *shlex.split(environment.get("ARGS", ""))], environment
+    )
+
+
+def lint(environment: Mapping[str, str]) -> int:
+    """Run all three checks, so that one finding does not hide another. Answers 1 if any failed."""
+    checks = (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+    )
+    failed = [
+        check
+        for check in checks
+        if _call([sys.executable, "-m", *check], environment, title=" ".join(check))
+    ]
+    return 1 if failed else 0
+
+
+def lock(environment: Mapping[str, str]) -> int:
+    """Resolve requirements*.in anew into the locks, which then hold hashes and no address."""
+    with tempfile.TemporaryDirectory(prefix="yibaoma-uv-") as folder:
+        python = Path(folder) / "bin" / "python"
+        with Step("fetching the resolver"):
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
+        for name in LOCKS:
+            command = [
+                str(python), "-m", "uv", "pip", "compile", "--quiet", "--universal", "--upgrade",
+                "--python-version", "3.11", "--generate-hashes", "--no-header",
+                "--no-emit-index-url", f"{name}.in", "-o", f"{name}.txt",
+            ]  # fmt: skip
+            if code := _call(command, environment, title=f"resolving {name}.in"):
+                return code
+    return 0
+
+
+def _call(command: list[str], environment: Mapping[str, str], *, title: str = "") -> int:
+    if title:
+        say(f"== {title}")
+    return subprocess.run(command, cwd=ROOT, env=dict(environment), check=False).returncode
