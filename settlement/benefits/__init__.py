@@ -10,6 +10,10 @@ of a policy file is described in docs/policies.md.
     sentences = explain(result, policy=policy, language="zh", audience="citizen")
 """
 
+from settlement.benefits.calculation import ENGINE_VERSION, calculate
+from settlement.benefits.loading import load_policy
+from settlement.benefits.policy import Policy
+from settlement.benefits.tables import PolicyError
 from settlement.benefits.values import (
     LAYER_REASONS,
     LINE_REASONS,
@@ -29,6 +33,7 @@ from settlement.benefits.values import (
 )
 
 __all__ = [
+    "ENGINE_VERSION",
     "LAYER_REASONS",
     "LINE_REASONS",
     "OWN_PAYERS",
@@ -40,8 +45,12 @@ __all__ = [
     "Line",
     "LineSplit",
     "Member",
+    "Policy",
+    "PolicyError",
     "Result",
     "Share",
     "Site",
     "TierTrace",
+    "calculate",
+    "load_policy",
 ]
