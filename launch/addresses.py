@@ -135,12 +135,14 @@ def free_port() -> int:
 def network_addresses() -> list[str]:
     """This machine's private IPv4 addresses, the one others most likely reach it by first."""
     found: list[str] = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Connecting a datagram socket sends nothing: the kernel only chooses the way out. The
-        # address is one reserved for documentation.
-        with contextlib.suppress(OSError):
-            probe.connect(("192.0.2.1", 9))
-            found.append(probe.getsockname()[0])
+    # Connecting a datagram socket sends nothing: the kernel only chooses the way out. The address
+    # is one reserved for documentation.
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
+    ):
+        probe.connect(("192.0.2.1", 9))
+        found.append(probe.getsockname()[0])
     with contextlib.suppress(OSError):
         found += [str(row[4][0]) for row in socket.getaddrinfo(socket.gethostname(), None)]
     return [address for address in dict.fromkeys(found) if _is_on_a_local_network(address)]

@@ -151,7 +151,8 @@ def install(lock: str) -> None:
             lines = file.read().splitlines()
         if any(line.startswith("Installing collected packages") for line in lines):
             return f"unpacking {total} packages"
-        fetched = sum(1 for line in lines if line.startswith(("Collecting", "Requirement already")))
+        met = ("Collecting", "Requirement already satisfied")
+        fetched = sum(1 for line in lines if line.startswith(met))
         return f"{min(fetched, total)} of {total} packages"
 
     command = [

@@ -331,9 +331,7 @@ def _print_network(plan: Plan, certificates: Certificates) -> None:
     say("  install the certificate, and compare its SHA-256 fingerprint:")
     say(f"    {certificates.fingerprint}")
     if certificates.authority_is_new:
-        say(
-            "  The authority was made just now: phones that trusted an earlier one must do it again."
-        )
+        say("  The authority is new: phones that trusted an earlier one must do this again.")
 
 
 def _print_qr(content: str) -> None:
