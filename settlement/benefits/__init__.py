@@ -11,6 +11,15 @@ of a policy file is described in docs/policies.md.
 """
 
 from settlement.benefits.calculation import ENGINE_VERSION, calculate
+from settlement.benefits.canonical import (
+    CalculationInputs,
+    canonical_inputs,
+    inputs_from,
+    result_from_dict,
+    result_to_dict,
+    trace_hash,
+)
+from settlement.benefits.explanation import explain
 from settlement.benefits.loading import load_policy
 from settlement.benefits.policy import Policy
 from settlement.benefits.tables import PolicyError
@@ -22,6 +31,7 @@ from settlement.benefits.values import (
     BenefitsError,
     Bill,
     Filing,
+    FirstPayTrace,
     LayerTrace,
     Line,
     LineSplit,
@@ -40,7 +50,9 @@ __all__ = [
     "PAYERS",
     "BenefitsError",
     "Bill",
+    "CalculationInputs",
     "Filing",
+    "FirstPayTrace",
     "LayerTrace",
     "Line",
     "LineSplit",
@@ -52,5 +64,11 @@ __all__ = [
     "Site",
     "TierTrace",
     "calculate",
+    "canonical_inputs",
+    "explain",
+    "inputs_from",
     "load_policy",
+    "result_from_dict",
+    "result_to_dict",
+    "trace_hash",
 ]

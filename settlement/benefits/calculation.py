@@ -49,7 +49,7 @@ class _YearToDate:
 
     def __init__(self, before: Mapping[str, int], disease: str | None) -> None:
         self.before = before
-        self.after = dict(before)
+        self.after = {name: amount for name, amount in before.items() if amount}
         self.disease = disease or ""
         self.was_read = False
 
@@ -103,7 +103,7 @@ def calculate(
         "",
         "",
     )
-    splits, parts = take_lines_apart(policy, bill, facts, member.age)
+    splits, first_pays, parts = take_lines_apart(policy, bill, facts, member.age)
     total = sum(line.amount_fen for line in bill.lines)
 
     ledger = _YearToDate(year_to_date, bill.disease_code)
@@ -160,6 +160,7 @@ def calculate(
         total_fen=total,
         shares=tuple(Share(payer, paid_by[payer]) for payer in PAYERS if paid_by.get(payer)),
         line_splits=tuple(splits),
+        first_pays=first_pays,
         layers=tuple(traces),
         year_to_date_after=ledger.after,
         year_to_date_delta=ledger.delta(),

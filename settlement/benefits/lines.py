@@ -1,8 +1,8 @@
 """Taking the lines of a bill apart: out of scope, over the limit, first pay, in range.
 
-This is the catalogue's half of a calculation (自费, 超限价, 先行自付, 政策范围内).  It works on what the
-line already carries of its item and on the policy's own first pays; it looks nothing up, and it
-knows no payer.
+This is the catalogue's half of a calculation (自费, 超限价, 先行自付, 政策范围内).  It works on
+what the line already carries of its item and on the policy's own first pays; it looks nothing up,
+and it knows no payer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 
 from settlement.benefits.policy import LINE_PARTS, Facts, Policy, RateByCase
-from settlement.benefits.values import Bill, Line, LineSplit
+from settlement.benefits.values import Bill, FirstPayTrace, Line, LineSplit
 from settlement.money import share_of
 
 # What is still unpaid, by part: [account may pay, account may not].
@@ -19,16 +19,18 @@ Parts = dict[str, list[int]]
 
 def take_lines_apart(
     policy: Policy, bill: Bill, facts: Facts, age: int | None
-) -> tuple[list[LineSplit], Parts]:
-    """Every line's parts, in the order of line numbers, and their sums.
+) -> tuple[list[LineSplit], tuple[FirstPayTrace, ...], Parts]:
+    """Every line's parts in the order of line numbers, where first pay comes from, and the sums.
 
     Rounds once a line for the first pay, by the policy's rounding, and once more for the extra
     first pay of care away from home; the fen left over stays in range.
     """
     day = bill.service_date
     rounding = policy.rounding
-    away_bp = _first_match(policy.away_first_pays, facts, age, day) or 0
-    known_rates: dict[tuple[str, str], int | None] = {}
+    away_rule = _first_match(policy.away_first_pays, facts, age, day)
+    away_bp = policy.away_first_pays[away_rule].rate_bp if away_rule >= 0 else 0
+    rules: dict[tuple[str, str], int] = {}
+    used: dict[tuple[str, int], list[int]] = {}
     sums = {part: [0, 0] for part in LINE_PARTS}
     in_range_sums, first_pay_sums = sums["in_range"], sums["first_pay"]
     over_limit_sums, out_of_scope_sums = sums["over_limit"], sums["out_of_scope"]
@@ -42,32 +44,50 @@ def take_lines_apart(
             splits.append(LineSplit(line.no, amount, 0, 0, 0, line.account_ok, reason))
             continue
         rate = line.first_pay_bp
+        rule = -1
         if policy.first_pays:
             group = (line.group, line.item_class)
-            if group not in known_rates:
-                own_facts = (*facts[:-2], *group)
-                known_rates[group] = _first_match(policy.first_pays, own_facts, age, day)
-            ruled = known_rates[group]
-            if ruled is not None:
-                rate = ruled
+            if group not in rules:
+                rules[group] = _first_match(policy.first_pays, (*facts[:-2], *group), age, day)
+            rule = rules[group]
+            if rule >= 0:
+                rate = policy.first_pays[rule].rate_bp
         limit = line.over_limit_fen
         if limit > amount:
             limit = amount
-        if policy.limit_before_first_pay:
-            first = share_of(amount - limit, rate, rounding=rounding) if rate else 0
-        else:
-            first = share_of(amount, rate, rounding=rounding) if rate else 0
-            limit = min(limit, amount - first)
+        base = amount - limit if policy.limit_before_first_pay else amount
+        first = 0
+        if rate:
+            first = share_of(base, rate, rounding=rounding)
+            _note(used, ("item" if rule < 0 else "group", rule), base, first)
+            if limit > amount - first:
+                limit = amount - first
         in_range = amount - limit - first
         if away_bp:
             extra = share_of(in_range, away_bp, rounding=rounding)
+            _note(used, ("away", away_rule), in_range, extra)
             first += extra
             in_range -= extra
         in_range_sums[half] += in_range
         first_pay_sums[half] += first
         over_limit_sums[half] += limit
         splits.append(LineSplit(line.no, 0, limit, first, in_range, line.account_ok, ""))
-    return splits, sums
+    traces = tuple(
+        FirstPayTrace(step, rule, base, amount) for (step, rule), (base, amount) in used.items()
+    )
+    return splits, tuple(sorted(traces, key=_step_order)), sums
+
+
+def _note(
+    used: dict[tuple[str, int], list[int]], key: tuple[str, int], base: int, fen: int
+) -> None:
+    sums = used.setdefault(key, [0, 0])
+    sums[0] += base
+    sums[1] += fen
+
+
+def _step_order(trace: FirstPayTrace) -> tuple[int, int]:
+    return ("item", "group", "away").index(trace.step), trace.rule
 
 
 def _line_number(line: Line) -> int:
@@ -91,10 +111,9 @@ def _outside(policy: Policy, bill: Bill, line: Line) -> str:
     return ""
 
 
-def _first_match(
-    rules: tuple[RateByCase, ...], facts: Facts, age: int | None, day: date
-) -> int | None:
-    for rule in rules:
+def _first_match(rules: tuple[RateByCase, ...], facts: Facts, age: int | None, day: date) -> int:
+    """The position of the first rule that holds, or -1."""
+    for index, rule in enumerate(rules):
         if rule.condition.holds(facts, age, day):
-            return rule.rate_bp
-    return None
+            return index
+    return -1

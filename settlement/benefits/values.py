@@ -169,6 +169,20 @@ class LineSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstPayTrace:
+    """One reason for first pay, over all lines: ``amount_fen`` of ``base_fen`` stays behind.
+
+    ``step`` is "item" (the catalogue's own rate, ``rule`` -1, rates may differ by line), "group" (a
+    [[catalogue.first_pay]] of the policy) or "away" (a [[catalogue.away_first_pay]]).
+    """
+
+    step: str
+    rule: int
+    base_fen: int
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class TierTrace:
     """One band of a layer: the part of the bill that fell in it and what it pays before any cap.
 
@@ -215,6 +229,8 @@ class Result:
     shares: tuple[Share, ...]
     # In the order of line numbers, whatever the order of the bill.
     line_splits: tuple[LineSplit, ...]
+    # Where the first pay of the lines comes from; the amounts sum to theirs.
+    first_pays: tuple[FirstPayTrace, ...]
     # In the order of the policy; layers that concern another kind or scheme are left out.
     layers: tuple[LayerTrace, ...]
     # The whole accumulators of the benefit year after this bill, and what it added.

@@ -1,0 +1,297 @@
+"""Inputs and results as JSON-able dictionaries and back, and the hash of a result's figures.
+
+A settlement keeps what these functions write, so that it can be priced again years later and
+compared.  Text for people is not part of it: an explanation is made anew from the result and the
+policy.  Reading checks the shape and raises ValueError; it never guesses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final, TypedDict
+
+from settlement.benefits.calculation import ENGINE_VERSION
+from settlement.benefits.policy import Policy
+from settlement.benefits.values import (
+    Bill,
+    Filing,
+    FirstPayTrace,
+    LayerTrace,
+    Line,
+    LineSplit,
+    Member,
+    Result,
+    Share,
+    Site,
+    TierTrace,
+)
+
+INPUTS_FORMAT: Final = 1
+RESULT_FORMAT: Final = 1
+
+# A line is a list in this order: fifty lines with fifty copies of the keys would be mostly keys.
+LINE_COLUMNS: Final = (
+    "no",
+    "code",
+    "name",
+    "amount_fen",
+    "item_class",
+    "first_pay_bp",
+    "over_limit_fen",
+    "covered",
+    "account_ok",
+    "prescription",
+    "prescription_only",
+    "disease_codes",
+    "group",
+)
+
+
+class CalculationInputs(TypedDict):
+    """The arguments of ``calculate`` apart from the policy."""
+
+    member: Member
+    site: Site
+    bill: Bill
+    year_to_date: dict[str, int]
+    account_available_fen: int
+
+
+def canonical_inputs(
+    *,
+    policy: Policy,
+    member: Member,
+    site: Site,
+    bill: Bill,
+    year_to_date: Mapping[str, int],
+    account_available_fen: int,
+) -> dict[str, Any]:
+    """What a calculation was made from: the same for the same inputs in whatever order they came.
+
+    Lines go by their numbers, accumulators by name without the zero ones, filings by disease; the
+    policy and the engine are named by version and hash, not copied.
+    """
+    return {
+        "format": INPUTS_FORMAT,
+        "engine": ENGINE_VERSION,
+        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        "member": {
+            "scheme": member.scheme,
+            "category": member.category,
+            "age": member.age,
+            "aid": member.aid,
+            "pool_in_force": member.pool_in_force,
+            "account_in_force": member.account_in_force,
+            "filings": sorted(
+                [filing.kind, filing.disease_code, sorted(filing.institution_codes)]
+                for filing in member.filings
+            ),
+        },
+        "site": {
+            "kind": site.kind,
+            "level": site.level,
+            "institution_code": site.institution_code,
+            "area": site.area,
+        },
+        "bill": {
+            "kind": bill.kind,
+            "disease_code": bill.disease_code,
+            "service_date": bill.service_date.isoformat(),
+            "account_limit_fen": bill.account_limit_fen,
+            "lines": [
+                [_plain(getattr(line, column)) for column in LINE_COLUMNS]
+                for line in sorted(bill.lines, key=lambda line: line.no)
+            ],
+        },
+        "year_to_date": {name: amount for name, amount in sorted(year_to_date.items()) if amount},
+        "account_available_fen": account_available_fen,
+    }
+
+
+def inputs_from(data: Mapping[str, Any]) -> CalculationInputs:
+    """The arguments to calculate again: ``calculate(policy=policy, **inputs_from(stored))``.
+
+    Raises ValueError when the data is not what ``canonical_inputs`` writes.
+    """
+    if data.get("format") != INPUTS_FORMAT:
+        raise ValueError(f"expected inputs of format {INPUTS_FORMAT}, found {data.get('format')!r}")
+    try:
+        member, site, bill = data["member"], data["site"], data["bill"]
+        filings = tuple(
+            Filing(kind, disease, tuple(institutions))
+            for kind, disease, institutions in member["filings"]
+        )
+        return {
+            "member": Member(**{**member, "filings": filings}),
+            "site": Site(**site),
+            "bill": Bill(
+                kind=bill["kind"],
+                disease_code=bill["disease_code"],
+                service_date=date.fromisoformat(bill["service_date"]),
+                lines=tuple(_line(columns) for columns in bill["lines"]),
+                account_limit_fen=bill["account_limit_fen"],
+            ),
+            "year_to_date": dict(data["year_to_date"]),
+            "account_available_fen": data["account_available_fen"],
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"not the inputs of a calculation: {error!r}") from error
+
+
+def _line(columns: list[Any]) -> Line:
+    values = dict(zip(LINE_COLUMNS, columns, strict=True))
+    values["disease_codes"] = tuple(values["disease_codes"])
+    return Line(**values)
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, tuple) else value
+
+
+def trace_hash(result: Result) -> str:
+    """Hex SHA-256 of every figure of a result.
+
+    The version of engine and policy are not in it: replay asks whether the figures are the same,
+    and two engines that agree must hash alike.
+    """
+    figures = [
+        RESULT_FORMAT,
+        result.total_fen,
+        [[share.payer, share.amount_fen] for share in result.shares],
+        [
+            [
+                split.no,
+                split.out_of_scope_fen,
+                split.over_limit_fen,
+                split.first_pay_fen,
+                split.in_range_fen,
+                int(split.account_ok),
+                split.reason,
+            ]
+            for split in result.line_splits
+        ],
+        [[first.step, first.rule, first.base_fen, first.amount_fen] for first in result.first_pays],
+        [
+            [
+                layer.name,
+                layer.payer,
+                layer.base_fen,
+                layer.deductible_left_fen,
+                layer.deductible_fen,
+                [
+                    [tier.from_fen, tier.to_fen, tier.rate_bp, tier.part_fen, tier.paid_fen]
+                    for tier in layer.tiers
+                ],
+                layer.cap_left_fen,
+                layer.over_cap_fen,
+                layer.paid_fen,
+                layer.reason,
+            ]
+            for layer in result.layers
+        ],
+        sorted(result.year_to_date_delta.items()),
+        result.benefit_year,
+    ]
+    text = json.dumps(figures, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def result_to_dict(result: Result) -> dict[str, Any]:
+    """A result with its keys spelt out, JSON-able; ``result_from_dict`` reads it back equal."""
+    return {
+        "format": RESULT_FORMAT,
+        "total_fen": result.total_fen,
+        "shares": [
+            {"payer": share.payer, "amount_fen": share.amount_fen} for share in result.shares
+        ],
+        "lines": [
+            {
+                "no": split.no,
+                "out_of_scope_fen": split.out_of_scope_fen,
+                "over_limit_fen": split.over_limit_fen,
+                "first_pay_fen": split.first_pay_fen,
+                "in_range_fen": split.in_range_fen,
+                "account_ok": split.account_ok,
+                "reason": split.reason,
+            }
+            for split in result.line_splits
+        ],
+        "first_pays": [
+            {
+                "step": first.step,
+                "rule": first.rule,
+                "base_fen": first.base_fen,
+                "amount_fen": first.amount_fen,
+            }
+            for first in result.first_pays
+        ],
+        "layers": [
+            {
+                "name": layer.name,
+                "payer": layer.payer,
+                "base_fen": layer.base_fen,
+                "deductible_left_fen": layer.deductible_left_fen,
+                "deductible_fen": layer.deductible_fen,
+                "tiers": [
+                    {
+                        "from_fen": tier.from_fen,
+                        "to_fen": tier.to_fen,
+                        "rate_bp": tier.rate_bp,
+                        "part_fen": tier.part_fen,
+                        "paid_fen": tier.paid_fen,
+                    }
+                    for tier in layer.tiers
+                ],
+                "cap_left_fen": layer.cap_left_fen,
+                "over_cap_fen": layer.over_cap_fen,
+                "paid_fen": layer.paid_fen,
+                "reason": layer.reason,
+                "deductible_rule": layer.deductible_rule,
+                "rate_rule": layer.rate_rule,
+                "cap_rule": layer.cap_rule,
+            }
+            for layer in result.layers
+        ],
+        "year_to_date_after": dict(sorted(result.year_to_date_after.items())),
+        "year_to_date_delta": dict(sorted(result.year_to_date_delta.items())),
+        "reads_year_to_date": result.reads_year_to_date,
+        "benefit_year": result.benefit_year,
+        "policy": {
+            "name": result.policy_name,
+            "version": result.policy_version,
+            "sha256": result.policy_sha256,
+        },
+        "engine": result.engine_version,
+    }
+
+
+def result_from_dict(data: Mapping[str, Any]) -> Result:
+    """The result that ``result_to_dict`` wrote.  Raises ValueError for anything else."""
+    if data.get("format") != RESULT_FORMAT:
+        raise ValueError(f"expected a result of format {RESULT_FORMAT}")
+    try:
+        return Result(
+            total_fen=data["total_fen"],
+            shares=tuple(Share(**share) for share in data["shares"]),
+            line_splits=tuple(LineSplit(**split) for split in data["lines"]),
+            first_pays=tuple(FirstPayTrace(**first) for first in data["first_pays"]),
+            layers=tuple(
+                LayerTrace(
+                    **{**layer, "tiers": tuple(TierTrace(**tier) for tier in layer["tiers"])}
+                )
+                for layer in data["layers"]
+            ),
+            year_to_date_after=dict(data["year_to_date_after"]),
+            year_to_date_delta=dict(data["year_to_date_delta"]),
+            reads_year_to_date=data["reads_year_to_date"],
+            benefit_year=data["benefit_year"],
+            policy_name=data["policy"]["name"],
+            policy_version=data["policy"]["version"],
+            policy_sha256=data["policy"]["sha256"],
+            engine_version=data["engine"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not the result of a calculation: {error!r}") from error
