@@ -24,6 +24,7 @@ from qrcode.util import MODE_NUMBER, QRData
 
 from voucher import images
 
+QR_ONLY = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 REPETITIONS = 7
 SYMBOLS_A_REPETITION = 15
 PICTURES_A_MASK = 400
@@ -89,7 +90,7 @@ def _spoilt(png: bytes, chance: random.Random) -> Image.Image:
 
 
 def _reads(picture: Image.Image, code: str) -> bool:
-    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(picture, formats=QR_ONLY)
     return any(symbol.text == code for symbol in found)
 
 
