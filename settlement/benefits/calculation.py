@@ -9,6 +9,7 @@ two halves, for lines the account may pay and for the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -27,7 +28,6 @@ from settlement.benefits.values import (
     BenefitsError,
     Bill,
     LayerTrace,
-    LineSplit,
     Member,
     Result,
     Share,
@@ -131,7 +131,7 @@ def calculate(
         )
         if is_account:
             if trace.reason == "account_empty" and account_available_fen:
-                trace = _with_reason(trace, "account_not_wanted")
+                trace = replace(trace, reason="account_not_wanted")
             account_left -= trace.paid_fen
         elif layer.payer not in OWN_PAYERS:
             if trace.rate_rule >= 0:
@@ -144,18 +144,7 @@ def calculate(
     paid_by["cash"] = total - sum(paid_by.values())
     if not fund_may_pay:
         reason = refusals[0] if refusals else "no_fund_for_this_kind"
-        splits = [
-            LineSplit(
-                split.no,
-                split.out_of_scope_fen,
-                split.over_limit_fen,
-                split.first_pay_fen,
-                split.in_range_fen,
-                split.account_ok,
-                split.reason or reason,
-            )
-            for split in splits
-        ]
+        splits = [replace(split, reason=split.reason or reason) for split in splits]
     return Result(
         total_fen=total,
         shares=tuple(Share(payer, paid_by[payer]) for payer in PAYERS if paid_by.get(payer)),
@@ -411,22 +400,4 @@ def _why_nothing(
 def _nothing(layer: Layer, base: int, reason: str, rate_rule: int) -> LayerTrace:
     return LayerTrace(
         layer.name, layer.payer, base, 0, 0, (), None, 0, 0, reason, rate_rule=rate_rule
-    )
-
-
-def _with_reason(trace: LayerTrace, reason: str) -> LayerTrace:
-    return LayerTrace(
-        trace.name,
-        trace.payer,
-        trace.base_fen,
-        trace.deductible_left_fen,
-        trace.deductible_fen,
-        trace.tiers,
-        trace.cap_left_fen,
-        trace.over_cap_fen,
-        trace.paid_fen,
-        reason,
-        trace.deductible_rule,
-        trace.rate_rule,
-        trace.cap_rule,
     )

@@ -31,10 +31,11 @@ from settlement.benefits.policy import (
     RateRule,
 )
 from settlement.benefits.tables import PolicyError, Table
-from settlement.benefits.values import PAYERS
+from settlement.benefits.values import ITEM_CLASSES, PAYERS, SCHEMES, SITE_KINDS
 from settlement.money import Rounding
 
 FORMAT: Final = 1
+ROUNDINGS: Final[tuple[Rounding, ...]] = ("half_up", "half_even")
 ASSUMPTION: Final = "assumption"
 SPLIT_ORDERS: Final = (
     ("out_of_scope", "over_limit", "first_pay", "away_first_pay"),
@@ -45,10 +46,10 @@ MEASURES: Final = ("deductible", "payment", "base", "above_deductible", "persona
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ACCUMULATOR = re.compile(r"[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|\{disease\}))+")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "schemes": ("employee", "resident"),
-    "site_kinds": ("pharmacy", "hospital", "clinic"),
+    "schemes": SCHEMES,
+    "site_kinds": SITE_KINDS,
     "care": CARE,
-    "classes": ("A", "B", "C", "none"),
+    "classes": ITEM_CLASSES,
 }
 
 
@@ -95,11 +96,7 @@ class _Reader:
         until = top.day("effective_until")
         if start is not None and until is not None and until <= start:
             top.wrong("effective_until", "a day after effective_from")
-        rounding: Rounding = (
-            "half_even"
-            if top.choice("rounding", ("half_up", "half_even")) == "half_even"
-            else "half_up"
-        )
+        rounding = top.choice("rounding", ROUNDINGS)
         self.read_sources()
         self.read_kinds()
         year_start = (1, 1)

@@ -1,8 +1,8 @@
-"""Reading a policy file's tables key by key, collecting every problem instead of the first.
+"""Reading a file's tables key by key, collecting every problem instead of the first.
 
 Each reading method checks the type and the spelling of one value and records what was expected; it
 always returns something usable, so that the rest of the file is still checked.  It knows TOML
-values and nothing about what a policy means.
+values and nothing about what they mean.
 """
 
 from __future__ import annotations
@@ -11,20 +11,31 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from settlement.money import fen
+
+# One of a few words, kept as the literal type the caller lists.
+Word = TypeVar("Word", bound=str)
 
 _RATE = re.compile(r"(0|[1-9][0-9]{0,2})(?:\.([0-9]{1,2}))?%")
 _MONTH_DAY = re.compile(r"([0-9]{2})-([0-9]{2})")
 
 
-class PolicyError(ValueError):
-    """A policy file cannot be used; ``problems`` lists everything found wrong, one text each."""
+class FileError(ValueError):
+    """A file cannot be used; ``problems`` lists everything found wrong, one text each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class PolicyError(FileError):
+    """A policy file cannot be used."""
+
+
+class CaseError(FileError):
+    """A case file cannot be used."""
 
 
 class Table:
@@ -64,15 +75,15 @@ class Table:
             return ""
         return found
 
-    def choice(self, key: str, allowed: Sequence[str], *, default: str | None = None) -> str:
+    def choice(self, key: str, allowed: Sequence[Word], *, default: Word | None = None) -> Word:
         expected = "one of " + ", ".join(allowed)
         found = self.value(key, expected, required=default is None)
-        if found is None:
-            return default or allowed[0]
-        if found not in allowed:
+        for word in allowed:
+            if word == found:
+                return word
+        if found is not None:
             self.wrong(key, expected)
-            return default or allowed[0]
-        return str(found)
+        return default or allowed[0]
 
     def texts(
         self,

@@ -16,6 +16,10 @@ Scheme = Literal["employee", "resident"]
 SiteKind = Literal["pharmacy", "hospital", "clinic"]
 ItemClass = Literal["A", "B", "C", "none"]
 
+SCHEMES: Final[tuple[Scheme, ...]] = ("employee", "resident")
+SITE_KINDS: Final[tuple[SiteKind, ...]] = ("pharmacy", "hospital", "clinic")
+ITEM_CLASSES: Final[tuple[ItemClass, ...]] = ("A", "B", "C", "none")
+
 # The order of the payers on a slip.  A policy names the ones its area has.
 PAYERS: Final = (
     "pool",
