@@ -263,7 +263,6 @@ def run(environment: Mapping[str, str]) -> int:
                 if not settled_before:
                     _make_first_purchase(supervisor, plan)
                 supervisor.watch()
-            say("Stopping ...")
         say("Stopped.")
     return 0
 

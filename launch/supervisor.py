@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from launch.console import Trouble, say
+from launch.console import Step, Trouble, say
 
 # A child that dies this often within this time will not be cured by another start.
 DEATHS_ALLOWED = 3
@@ -28,7 +28,7 @@ DEATHS_WITHIN_SECONDS = 30.0
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
 # Between TERM, QUIT and KILL. The worker finishes the batch it is posting within the first.
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 15.0
 POLL_SECONDS = 0.2
 # Lines of one child that one look repeats on the console; the log has them all.
 LINES_SHOWN_AT_ONCE = 5
@@ -250,26 +250,30 @@ class Supervisor:
         The programs are asked in reverse order of their start. Ends when none is left.
         """
         running = [child.process for child in reversed(self._children)]
-        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
-            running = [process for process in running if _end_of(process) is None]
-            for process in running:
-                # TERM goes to the leader, which knows in which order its own children end.
-                if number == signal.SIGTERM:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.send_signal(number)
-                else:
-                    _signal_group(process.pid, number)
-            self._wait_for_ends(running)
+        if not any([_end_of(process) is None for process in running]):  # noqa: C419 (bury all)
+            return
+        with Step("stopping all processes") as step:
+            for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
+                running = [process for process in running if _end_of(process) is None]
+                for process in running:
+                    # TERM goes to the leader, which knows in which order its own children end.
+                    if number == signal.SIGTERM:
+                        with contextlib.suppress(ProcessLookupError):
+                            process.send_signal(number)
+                    else:
+                        _signal_group(process.pid, number)
+                self._wait_for_ends(running, step)
         for child in self._children:
             self._repeat_warnings(child)
 
-    def _wait_for_ends(self, processes: list[subprocess.Popen[bytes]]) -> None:
+    def _wait_for_ends(self, processes: list[subprocess.Popen[bytes]], step: Step) -> None:
         deadline = time.monotonic() + self._patience_s
-        while any([_end_of(process) is None for process in processes]):  # noqa: C419 (look at all)
+        while any([_end_of(process) is None for process in processes]):  # noqa: C419 (bury all)
             left = deadline - time.monotonic()
             if left <= 0 or self._hurry:
                 self._hurry = False
                 return
+            step.progress()
             self._wait(min(left, POLL_SECONDS))
 
 
