@@ -136,6 +136,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 30.0,
         "options": {"expires": 25},
     },
+    "signing keys in good time": {
+        "task": "voucher.tasks.keep_signing_keys",
+        "schedule": crontab(hour="3", minute="15"),
+    },
     "expired sessions": {
         "task": "portal.tasks.clear_sessions",
         "schedule": crontab(hour="3", minute="30"),

@@ -1,4 +1,4 @@
-"""What can be asked about members: who they are, what they are entitled to, whether they may use it.
+"""What can be asked about members: who they are, what they are entitled to, may they use it.
 
 The facts of a scan or settlement are read by hand-written statements, two at most. Nothing here
 writes, and nothing here knows money: whether a benefit applies to a bill is the calculator's
@@ -8,7 +8,7 @@ line each time.
 
 import logging
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -16,8 +16,10 @@ from django.utils.translation import gettext_lazy as _
 
 from messaging import sql, vault
 from messaging.refusals import Refusal
+from voucher import tokens
 from voucher.identity import masked_name
-from voucher.models import Entitlement, Member, Voucher
+from voucher.models import Entitlement, Member, SigningKey, Voucher
+from voucher.suites import SUITES
 
 __all__ = [
     "EntitlementSuspended",
@@ -37,6 +39,7 @@ __all__ = [
     "member_facts",
     "member_of_user",
     "merchant_reference",
+    "published_keys",
 ]
 
 log = logging.getLogger(__name__)
@@ -147,7 +150,7 @@ class MemberFacts:
 
 def _in_force(table: str) -> str:
     """The clause that a half-open period of this table covers a day; takes the day twice."""
-    return f"{table}.from_date <= %s AND ({table}.until_date IS NULL OR {table}.until_date > %s)"  # noqa: S608
+    return f"{table}.from_date <= %s AND ({table}.until_date IS NULL OR {table}.until_date > %s)"
 
 
 # One row. A member between two schemes can have an enrolment in each: the one that gives more
@@ -246,10 +249,8 @@ def lock_member(*, member_id: int) -> None:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("lock_member is called inside a transaction")
-    row = sql.fetch_one(
-        "SELECT id FROM voucher_member WHERE id = %s" + sql.for_update(), (member_id,)
-    )
-    if row is None:
+    statement = "SELECT id FROM voucher_member WHERE id = %s"
+    if sql.fetch_one(statement + sql.for_update(), (member_id,)) is None:
         raise Member.DoesNotExist(f"no member has the id {member_id}")
 
 
@@ -317,3 +318,20 @@ def member_of_user(user: Any) -> Member | None:
     if user is None or not user.is_authenticated:
         return None
     return Member.objects.filter(user=user).first()
+
+
+def published_keys(*, now: datetime) -> dict[str, list[dict[str, int | str]]]:
+    """The content of `/.well-known/voucher-keys.json`: keys in force or to come, and those whose
+    last code may still be alive. Killed ones are left out."""
+    last_code = timedelta(seconds=tokens.LONGEST_LIFETIME_S)
+    return tokens.published_keys(
+        tokens.VerifyingKey(
+            key_id=key.key_id,
+            algorithm=key.algorithm,
+            public_key=SUITES[key.algorithm].load_public(bytes(key.public_key)),
+            handle_key=None,
+            not_before=int(key.not_before.timestamp()),
+            not_after=int(key.not_after.timestamp()),
+        )
+        for key in SigningKey.objects.filter(killed_at__isnull=True, not_after__gt=now - last_code)
+    )

@@ -8,6 +8,7 @@ selectors, and what the scan came to is recorded by whoever called.
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -158,7 +159,7 @@ def mint_code(*, member_id: int, scope: tokens.Scope, now: datetime, lifetime_s:
     )
 
 
-def _voucher_and_key(member_id: int, now: datetime):  # type: ignore[no-untyped-def]
+def _voucher_and_key(member_id: int, now: datetime) -> tuple[Any, ...] | None:
     return sql.fetch_one(_VOUCHER_AND_KEY, (now, now, member_id), kinds=_VOUCHER_AND_KEY_KINDS)
 
 

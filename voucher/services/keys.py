@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from messaging import sql, vault
 from voucher import tokens
@@ -33,7 +33,7 @@ _HANDLE = "handle-key"
 
 
 def ensure_signing_key(*, now: datetime) -> SigningKey:
-    """The key that will be in force longest; one is made where none is, or the last one nears its end.
+    """The key in force longest; one is made where none is, or where the last one nears its end.
 
     Called at first start and daily. Takes the key lock, so that eight processes that start at once
     make one key.
@@ -115,7 +115,7 @@ def verifying_keys(*, now: datetime) -> dict[int, tokens.VerifyingKey]:
     }
 
 
-def _living(now: datetime):  # type: ignore[no-untyped-def]  # a queryset, typed by its use
+def _living(now: datetime) -> QuerySet[SigningKey]:
     """Keys that are in force now or later and were not killed."""
     return SigningKey.objects.filter(killed_at__isnull=True, not_after__gt=now)
 
@@ -146,7 +146,8 @@ def _lock_keys() -> None:
 
 
 def _whole_second(moment: datetime) -> datetime:
-    # Codes count whole seconds; a key with a fraction would be in force for a row and not for a code.
+    # Codes count whole seconds: with a fraction, a key could be in force by its row and not by a
+    # code's own figures.
     return moment.replace(microsecond=0)
 
 
