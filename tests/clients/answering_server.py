@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(
             step.get("sent_status", status),
             step.get("sent", body),
-            {} if step.get("unsigned") else signed | step.get("headers", {}),
+            ({} if step.get("unsigned") else signed) | step.get("headers", {}),
         )
 
     def enrol(self, wish: dict[str, str]) -> None:

@@ -351,6 +351,18 @@ def test_trouble_that_does_not_pass_leaves_the_outcome_unknown_and_names_the_key
     assert pauses == [0.0, 0.5, 1.5]
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "waited_s"),
+    [("1", 1), ("0", 0.0), ("3600", 5), ("-1", 0.0), ("²", 0.0), ("soon", 0.0), ("9" * 9, 0.0)],
+)
+def test_the_server_may_ask_for_a_longer_pause_but_not_for_any(
+    terminal: Terminal, server: Server, pauses: list[float], retry_after: str, waited_s: float
+) -> None:
+    server.script = [{"status": 503, "headers": {"Retry-After": retry_after}}]
+    terminal.settle("q-1")
+    assert pauses == [waited_s]
+
+
 def test_an_answer_that_takes_too_long_leaves_the_outcome_unknown(server: Server) -> None:
     release = threading.Event()
     terminal = Terminal.enrol(

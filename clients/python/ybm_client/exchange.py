@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from ybm_client.transport import Answer, NoAnswer, NotTheServer, Transport
 # "Not now": try_again from the server itself, or a proxy in front of it that found nobody home.
 # Unsigned as they may be, they are never believed, only answered by trying again.
 NOT_NOW = frozenset({502, 503, 504})
+# `Retry-After` is as unsigned as the rest of such an answer: it may not halt the counter.
+LONGEST_WAIT_S = 5
 
 Json = dict[str, Any]
 
@@ -54,6 +57,13 @@ class AnswerKeys:
 
 def _moment(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _asked_wait_s(retry_after: str) -> int:
+    # The form with a date is not used by this server, and needs a clock that agrees with it.
+    if not re.fullmatch(r"[0-9]{1,4}", retry_after):
+        return 0
+    return min(int(retry_after), LONGEST_WAIT_S)
 
 
 class Exchange:
@@ -106,9 +116,10 @@ class Exchange:
         Every repetition is signed anew, because signatures age, but keeps its idempotency key.
         """
         trouble = ""
+        asked_s = 0
         for pause_s in (None, *self._pauses_s):
             if pause_s is not None:
-                self._sleep(pause_s)
+                self._sleep(max(pause_s, asked_s))
             headers = sign_request(
                 method=method,
                 authority=self.transport.authority,
@@ -131,11 +142,12 @@ class Exchange:
             except NotTheServer as error:
                 raise AnswerNotTrusted(str(error), idempotency_key=key) from error
             except NoAnswer as error:
-                trouble = str(error)
+                trouble, asked_s = str(error), 0
                 continue
             if answer.status not in NOT_NOW:
                 return answer, signature
             trouble = f"the server answered {answer.status}"
+            asked_s = _asked_wait_s(answer.headers.get("retry-after", ""))
         raise OutcomeUnknown(trouble, idempotency_key=key)
 
     def _believe(self, answer: Answer, signature: str, key: str | None) -> tuple[Json, int]:
