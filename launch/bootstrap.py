@@ -111,7 +111,7 @@ def make_environment() -> None:
     given = os.environ.get("PYTHON")
     python = find_python([given] if given else [sys.executable, *CANDIDATES])
     with Step(f"making a virtual environment with {python}") as step:
-        _run_shown([python, "-m", "venv", VENV], step, lambda: "", "venv.log")
+        run_shown([python, "-m", "venv", VENV], step, lambda: "", "venv.log")
 
 
 def lock_digest(lock: str) -> str:
@@ -161,17 +161,20 @@ def install(lock: str) -> None:
         "-r", os.path.join(ROOT, lock),
     ]  # fmt: skip
     with Step(f"installing the packages of {lock}") as step:
-        _run_shown(command, step, how_far, "pip.log")
+        run_shown(command, step, how_far, "pip.log")
     # The development lock holds every pin of the other one.
     for each in (lock, RUN_LOCK):
         with open(_stamp(each), "w") as file:
             file.write(lock_digest(each))
 
 
-def _run_shown(
+def run_shown(
     command: "list[str]", step: Step, how_far: "Callable[[], str]", log_name: str
 ) -> None:
-    """Run a command with its output in var/log, showing progress. Raises Trouble if it fails."""
+    """Run a command with its output in var/log/`log_name`, showing how far it is meanwhile.
+
+    Raises Trouble with the last lines of its output if it fails.
+    """
     folder = os.path.join(ROOT, "var", "log")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, log_name)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launch.addresses import postgres_candidates, why_postgres_is_silent
+from launch.bootstrap import run_shown
 from launch.console import Step, say
 from launch.serving import ROOT, settle_addresses
 
@@ -64,13 +65,13 @@ def lint(environment: Mapping[str, str]) -> int:
 def lock(environment: Mapping[str, str]) -> int:
     """Resolve requirements*.in anew into the locks, which then hold hashes and no address."""
     with tempfile.TemporaryDirectory(prefix="yibaoma-uv-") as folder:
-        python = Path(folder) / "bin" / "python"
-        with Step("fetching the resolver"):
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
+        python = str(Path(folder) / "bin" / "python")
+        with Step("fetching the resolver") as step:
+            run_shown([sys.executable, "-m", "venv", folder], step, str, "resolver.log")
+            run_shown([python, "-m", "pip", "install", "uv"], step, str, "resolver.log")
         for name in LOCKS:
             command = [
-                str(python), "-m", "uv", "pip", "compile", "--quiet", "--universal", "--upgrade",
+                python, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--upgrade",
                 "--python-version", "3.11", "--generate-hashes", "--no-header",
                 "--no-emit-index-url", f"{name}.in", "-o", f"{name}.txt",
             ]  # fmt: skip

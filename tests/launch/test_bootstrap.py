@@ -76,7 +76,7 @@ def test_a_lock_is_installed_once_and_again_after_it_changed(
     monkeypatch.setattr(bootstrap, "VENV", str(tmp_path / "venv"))
     monkeypatch.setattr(bootstrap, "VENV_PYTHON", sys.executable)
     ran: list[list[str]] = []
-    monkeypatch.setattr(bootstrap, "_run_shown", lambda command, *_: ran.append(command))
+    monkeypatch.setattr(bootstrap, "run_shown", lambda command, *_: ran.append(command))
     for expected in (1, 1):
         bootstrap.install(bootstrap.RUN_LOCK)
         assert len(ran) == expected
