@@ -1,0 +1,75 @@
+"""Bodies of requests, decoded strictly by msgspec into structs.
+
+Strict means: no unknown member, no number where a text belongs, nothing longer than its column.
+What fits is well formed; whether it is true is for the services. The shapes themselves are each app's.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from django.utils.translation import gettext_lazy as _
+from msgspec import Struct
+
+from .refusals import Refusal
+
+
+class BodyNotJson(Refusal):
+    """The body is not JSON in UTF-8."""
+
+    code = "body_not_json"
+    text = _("The body is not valid JSON.")
+
+
+class FieldInvalid(Refusal):
+    """A field is missing, unknown, or not of its form."""
+
+    code = "field_invalid"
+    text = _("%(field)s: %(problem)s")
+
+
+class Payload(Struct, forbid_unknown_fields=True, frozen=True):
+    """Base of every body."""
+
+
+P = TypeVar("P", bound=Payload)
+
+_AT = re.compile(r" - at `\$?\.?(.*)`$")
+_MISSING = re.compile(r"^Object (?:missing required|contains unknown) field `(.+?)`")
+
+
+def decode(kind: type[P], body: bytes) -> P:
+    """The body as that shape. Raises BodyNotJson, or FieldInvalid naming the field."""
+    try:
+        payload = msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BodyNotJson from None
+    # JSON texts may hold U+0000, which PostgreSQL's text may not.
+    if b"\\u0000" in body and _holds_nul(msgspec.json.decode(body)):
+        raise BodyNotJson
+    return payload
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(_holds_nul, value))
+
+
+def _invalid(message: str) -> FieldInvalid:
+    place = _AT.search(message)
+    problem = message[: place.start()] if place else message
+    field = place[1] if place else ""
+    if missing := _MISSING.match(message):
+        field = f"{field}.{missing[1]}" if field else missing[1]
+    field = field or "body"
+    return FieldInvalid(param=field, field=field, problem=problem)
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON text, as it is stored and sent."""
+    return msgspec.json.encode(value).decode()
