@@ -6,6 +6,8 @@ Nothing below the edge knows a status. RFC 9457 names the body's members; `code`
 
 from typing import Any
 
+from django.utils.functional import Promise
+
 from messaging.refusals import Refusal
 
 STATUS: dict[str, int] = {
@@ -89,8 +91,23 @@ STATUS: dict[str, int] = {
     "idempotency_key_reused": 409,
     "enrolment_code_used": 409,
     "key_in_use": 409,
+    "public_key_invalid": 422,
 }
 TRY_AGAIN = 503
+
+# The status of each operation's success.
+SUCCESS: dict[str, int] = {
+    "scan": 201,
+    "open_visit": 201,
+    "add_fees": 201,
+    "prescribe": 201,
+    "pick_up": 201,
+    "estimate": 200,
+    "quote": 201,
+    "release": 200,
+    "settle": 201,
+    "refund": 201,
+}
 
 
 def status_of(code: str) -> int:
@@ -109,5 +126,9 @@ def problem(refusal: Refusal, *, request_id: str) -> dict[str, Any]:
         "detail": refusal.sentence(),
         "param": refusal.param,
         "request_id": request_id,
-        **refusal.details,
+        # A detail may be a sentence that waits for its language.
+        **{
+            name: str(value) if isinstance(value, Promise) else value
+            for name, value in refusal.details.items()
+        },
     }
