@@ -1,6 +1,19 @@
 """Every address of the deployment."""
 
+from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-urlpatterns: list = [
+from config import health
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("admin/", admin.site.urls),
+    path("api/v1/openapi.json", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path("api/v1/", include("merchants.urls")),
+    path("api/v1/", include("settlement.urls")),
+    path("", include("voucher.urls")),
+    path("", include("portal.urls")),
 ]

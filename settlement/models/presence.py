@@ -125,7 +125,7 @@ class Line(models.Model):
 
     fee_batch = models.ForeignKey(FeeBatch, on_delete=models.PROTECT, related_name="lines")
     visit = models.ForeignKey(Visit, on_delete=models.PROTECT, related_name="lines")
-    # Null until it is settled, and again after its settlement was refunded whole.
+    # Null until it is settled; stays when the settlement is refunded.
     settlement = models.ForeignKey(
         "settlement.Settlement", on_delete=models.PROTECT, null=True, related_name="lines"
     )

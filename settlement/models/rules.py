@@ -38,6 +38,8 @@ class CatalogueItem(models.Model):
     covered = models.BooleanField(default=True)
     account_ok = models.BooleanField(default=True)
     prescription_only = models.BooleanField(default=False)
+    # A group with a first pay of its own in the policy, such as "negotiated"; empty for none.
+    drug_group = models.CharField(max_length=30, default="")
     # Chronic diseases it may be claimed under; empty means any.
     disease_codes = models.JSONField(default=list)
     from_date = models.DateField()

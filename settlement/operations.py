@@ -1,0 +1,202 @@
+"""What a terminal may ask: the one list behind the signed API and the counter pages.
+
+Each operation has a shape, a service and the status of its success. `perform` is the envelope of
+every write: terminal checked, request remembered by key, answer stored with what it wrote. Reads go
+through `look`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.conf import settings
+
+from config.http import SUCCESS
+from merchants import endpoint
+from merchants import selectors as merchants
+from merchants.selectors import TerminalFacts
+from messaging import inbox
+from messaging.inbox import Answer
+from messaging.wakeup import wake_after_commit
+from settlement import tasks
+from settlement.requests import (
+    AddFeesRequest,
+    BillRequest,
+    FieldInvalid,
+    OpenVisitRequest,
+    Payload,
+    PickUpRequest,
+    PrescribeRequest,
+    RefundRequest,
+    ReleaseRequest,
+    ScanRequest,
+    SettleRequest,
+    decode,
+    to_json,
+)
+from settlement.selectors import records
+from settlement.services.desk import Desk
+from settlement.services.quotes import estimate, quote, release
+from settlement.services.refunds import refund
+from settlement.services.scans import record_scan
+from settlement.services.settlements import settle
+from settlement.services.visits import add_fees, open_a_visit, pick_up, prescribe
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A write: what it takes, what does it, which ids its address carries, whether it must post."""
+
+    shape: type[Payload]
+    service: Callable[..., dict[str, Any]]
+    ids: tuple[str, ...] = ()
+    posts: bool = False
+
+
+OPERATIONS: dict[str, Operation] = {
+    "scan": Operation(ScanRequest, record_scan),
+    "open_visit": Operation(OpenVisitRequest, open_a_visit),
+    "add_fees": Operation(AddFeesRequest, add_fees, ids=("visit_id",)),
+    "prescribe": Operation(PrescribeRequest, prescribe, ids=("visit_id",)),
+    "pick_up": Operation(PickUpRequest, pick_up, ids=("visit_id",)),
+    "estimate": Operation(BillRequest, estimate),
+    "quote": Operation(BillRequest, quote),
+    "release": Operation(
+        ReleaseRequest, lambda desk, _request, *, quote_id: release(desk, quote_id=quote_id),
+        ids=("quote_id",),
+    ),
+    "settle": Operation(SettleRequest, settle, posts=True),
+    "refund": Operation(RefundRequest, refund, posts=True),
+}
+
+
+def perform(
+    name: str,
+    *,
+    terminal: TerminalFacts,
+    operator: str,
+    body: bytes,
+    key: str,
+    request_id: str,
+    now: datetime,
+    params: dict[str, Any] | None = None,
+) -> Answer:
+    """Do an operation once for this terminal and key; the same key gets the same answer again.
+
+    `params` holds the ids of the address. Answers refusals too, in the active language; raises
+    KeyReused, and lets passing database trouble through after everything was rolled back.
+    """
+    operation = OPERATIONS[name]
+    ids = {key_: value for key_, value in (params or {}).items() if key_ in operation.ids}
+    path = f"{name}?{urlencode(sorted(ids.items()))}" if ids else name
+    desk = Desk(terminal=terminal, operator=operator, now=now, request_id=request_id)
+
+    def work() -> Answer:
+        payload = decode(operation.shape, body)
+        arguments = {key_: _uuid(key_, value) for key_, value in ids.items()}
+        result = operation.service(desk, payload, **arguments)
+        if operation.posts:
+            wake_after_commit(_wake_worker)
+        return Answer(status=SUCCESS[name], body=to_json(result))
+
+    return inbox.answer_once(
+        inbox.Request(
+            actor=f"terminal:{terminal.terminal_id}",
+            circle=f"merchant:{terminal.merchant_id}",
+            key=key,
+            path=path,
+            body=body,
+            request_id=request_id,
+        ),
+        now=now,
+        work=work,
+        refused=lambda refusal: endpoint.refused(refusal, request_id=request_id),
+    )
+
+
+def _wake_worker() -> None:
+    # No retry: this thread must not hang on a broker that is gone, and the sweep does not need it.
+    tasks.post_outbox.apply_async(retry=False, expires=settings.POSTING_SWEEP_S * 2)
+
+
+def _uuid(field: str, value: Any) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise FieldInvalid(param=field, field=field, problem="not an identifier") from None
+
+
+def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
+    """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund, slip,
+    items, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid."""
+    merchant_id = terminal.merchant_id
+    match name:
+        case "items":
+            return _items(merchant_id, params)
+        case "outcome":
+            path, answer = inbox.outcome(
+                circle=f"merchant:{merchant_id}", key=str(params["idempotency_key"])
+            )
+            return {
+                "idempotency_key": params["idempotency_key"],
+                "operation": path.partition("?")[0],
+                "status": answer.status,
+                "code": answer.code or None,
+                "answer": records.decoded(answer.body),
+            }
+        case "visits_today":
+            return {"visits": records.visits_today(merchant_id=merchant_id, now=now)}
+        case "scan":
+            return records.scan(
+                scan_id=_uuid("scan_id", params["scan_id"]), terminal=terminal, now=now
+            )
+        case "visit":
+            return records.visit(
+                visit_id=_uuid("visit_id", params["visit_id"]), merchant_id=merchant_id
+            )
+        case "settlement":
+            return records.settlement(
+                settlement_id=_uuid("settlement_id", params["settlement_id"]),
+                merchant_id=merchant_id,
+            )
+        case "slip":
+            return records.slip(
+                settlement_id=_uuid("settlement_id", params["settlement_id"]),
+                merchant_id=merchant_id,
+            )
+        case "refund":
+            return records.refund(
+                refund_id=_uuid("refund_id", params["refund_id"]), merchant_id=merchant_id
+            )
+    raise LookupError(name)
+
+
+def _items(merchant_id: int, params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        limit = min(100, max(1, int(params.get("limit", 20))))
+    except ValueError:
+        raise FieldInvalid(param="limit", field="limit", problem="not a number") from None
+    found = merchants.search_items(
+        merchant_id=merchant_id, query=str(params.get("query", ""))[:120], limit=limit
+    )
+    return {
+        "items": [
+            {
+                "code": item.code,
+                "barcode": item.barcode,
+                "name": item.name,
+                "initials": item.initials,
+                "spec": item.spec,
+                "unit": item.unit,
+                "unit_price": item.unit_price,
+                "national_code": item.national_code,
+                "mapped": bool(item.national_code),
+            }
+            for item in found
+        ]
+    }

@@ -1,0 +1,160 @@
+"""The shapes of what a terminal may send; `messaging/bodies.py` decodes them strictly.
+
+What fits here is well formed; whether it is true is for the services. A nested bill costs some ten
+microseconds this way and most of a millisecond in serializers, hence the exception to the framework.
+"""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from msgspec import UNSET, Meta, UnsetType
+
+from messaging.bodies import BodyNotJson, FieldInvalid, Payload, decode, to_json
+
+__all__ = ["BodyNotJson", "FieldInvalid", "decode", "to_json"]
+
+# Amounts beyond this are no bill; it also keeps sums inside the database's bigint.
+MOST_FEN = 10**12
+
+Word = Annotated[str, Meta(min_length=1, max_length=30, pattern="^[a-z_]+$")]
+Code = Annotated[str, Meta(min_length=1, max_length=40)]
+Name = Annotated[str, Meta(max_length=60)]
+LongName = Annotated[str, Meta(max_length=120)]
+
+class Evidence(Payload):
+    """What was presented: its type, and its value as it was read."""
+
+    type: Word
+    value: Annotated[str, Meta(max_length=20_000)]
+
+
+class ScanRequest(Payload):
+    """Present evidence for a declared use."""
+
+    evidence: Evidence
+    use: Word
+
+
+class LineRequest(Payload):
+    """One thing done or sold. `code` is the merchant's own item code; without it, the national
+    code. Amounts decide, and quantity × unit price must agree within half a fen."""
+
+    quantity: Annotated[str, Meta(max_length=20)]
+    unit_price: Annotated[str, Meta(max_length=20)]
+    amount_fen: int
+    code: Code | None = None
+    national_code: Code | None = None
+    name: LongName | None = None
+    trace_codes: Annotated[list[Code], Meta(max_length=100)] = []
+    split_pack: bool = False
+    prescription: Code | None = None
+
+
+class BillRequest(Payload):
+    """What is to be priced: a pharmacy's lines under a scan, or a visit's unsettled lines."""
+
+    benefit_kind: Word
+    scan_id: UUID | None = None
+    visit_id: UUID | None = None
+    disease_code: Annotated[str, Meta(max_length=20)] | None = None
+    lines: list[LineRequest] | None = None
+    fee_batch_ids: Annotated[list[UUID], Meta(max_length=500)] | None = None
+    # The most the member wants taken from the account; absent means all there is.
+    account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+
+
+class SettleRequest(Payload):
+    """Confirm a quote exactly, or settle a bill without one."""
+
+    quote_id: UUID | None = None
+    cash_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    benefit_kind: Word | UnsetType = UNSET
+    scan_id: UUID | None = None
+    visit_id: UUID | None = None
+    disease_code: Annotated[str, Meta(max_length=20)] | None = None
+    lines: list[LineRequest] | None = None
+    fee_batch_ids: Annotated[list[UUID], Meta(max_length=500)] | None = None
+    account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+
+    def bill(self) -> BillRequest:
+        """The bill of a settlement without a quote. Raises FieldInvalid."""
+        if isinstance(self.benefit_kind, UnsetType):
+            raise FieldInvalid(
+                param="benefit_kind",
+                field="benefit_kind",
+                problem=_("give a quote_id, or a bill with its benefit_kind"),
+            )
+        return BillRequest(
+            benefit_kind=self.benefit_kind,
+            scan_id=self.scan_id,
+            visit_id=self.visit_id,
+            disease_code=self.disease_code,
+            lines=self.lines,
+            fee_batch_ids=self.fee_batch_ids,
+            account_limit_fen=self.account_limit_fen,
+        )
+
+
+class ReleaseRequest(Payload):
+    """Nothing but the address says which quote."""
+
+
+class RefundRequest(Payload):
+    """Return a whole settlement."""
+
+    settlement_id: UUID
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Diagnosis(Payload):
+    """A diagnosis by its code; one of a visit's is the main one."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=20)]
+    name: LongName
+    main: bool = False
+
+
+class OpenVisitRequest(Payload):
+    """Open a visit (挂号); a registration line becomes its first fee batch."""
+
+    scan_id: UUID
+    kind: Word = "outpatient"
+    department: Name = ""
+    doctor: Name = ""
+    registration_line: LineRequest | None = None
+
+
+class AddFeesRequest(Payload):
+    """Upload what was done in a visit."""
+
+    lines: list[LineRequest]
+    scan_id: UUID | None = None
+    department: Name = ""
+    doctor: Name = ""
+    service_date: date | None = None
+    diagnoses: Annotated[list[Diagnosis], Meta(max_length=20)] = []
+
+
+class PrescribedLine(Payload):
+    """An item and how much of it may be dispensed."""
+
+    national_code: Code
+    quantity: Annotated[str, Meta(max_length=20)]
+
+
+class PrescribeRequest(Payload):
+    """Issue a prescription in a visit."""
+
+    prescriber: Annotated[str, Meta(min_length=1, max_length=60)]
+    diagnosis: Annotated[str, Meta(min_length=1, max_length=120)]
+    lines: Annotated[list[PrescribedLine], Meta(min_length=1, max_length=50)]
+    valid_days: Annotated[int, Meta(ge=1, le=30)] = 3
+
+
+class PickUpRequest(Payload):
+    """Hand out the drugs of a settlement against a scan of their own."""
+
+    scan_id: UUID
+    settlement_id: UUID

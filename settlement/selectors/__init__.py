@@ -1,0 +1,1 @@
+"""What can be asked of this app's rows; nothing here writes."""

@@ -1,0 +1,251 @@
+"""Stored scans, visits, settlements and refunds, as a terminal of the same merchant may see them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from django.utils.translation import get_language
+
+from merchants.selectors import TerminalFacts
+from messaging.days import business_date
+from settlement import benefits
+from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
+from settlement.selectors.presence import NotFound
+from settlement.selectors.rules import compiled_policy
+from voucher import selectors as members
+
+
+def decoded(text: str) -> Any:
+    """JSON text as plain values."""
+    return msgspec.json.decode(text)
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def _language() -> str:
+    return "en" if (get_language() or "").startswith("en") else "zh"
+
+
+def scan(*, scan_id: UUID, terminal: TerminalFacts, now: datetime) -> dict[str, Any]:
+    """An accepted scan with who is covered, as of now. Raises NotFound."""
+    row = Scan.objects.filter(pk=scan_id, merchant_id=terminal.merchant_id, code="").first()
+    if row is None or row.member_id is None:
+        raise NotFound(param="scan_id")
+    # The one description of a scan lives with the service that makes it.
+    from settlement.services.scans import scan_answer
+
+    day = business_date(now)
+    return scan_answer(
+        scan_id=str(row.id),
+        use=row.use,
+        expires_at=_moment(row.expires_at) or "",
+        ceiling_fen=row.ceiling_fen,
+        facts=members.member_facts(member_id=row.member_id, day=day),
+        merchant_id=terminal.merchant_id,
+        merchant_code=terminal.merchant_code,
+        day=day,
+    )
+
+
+def settlement(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
+    """A settlement with its state, shares, lines, steps and refunds. Raises NotFound."""
+    row = Settlement.objects.filter(pk=settlement_id, merchant_id=merchant_id).first()
+    if row is None:
+        raise NotFound(param="settlement_id")
+    return settlement_record(row, audience="cashier")
+
+
+def settlement_record(row: Settlement, *, audience: Literal["citizen", "cashier"]) -> dict[str, Any]:
+    """A stored settlement, its explanation recomputed from the stored result and its own policy."""
+    result = benefits.result_from_dict(row.result)
+    splits = {split.no: split for split in result.line_splits}
+    return {
+        "settlement_id": str(row.id),
+        "state": row.state,
+        "visit_id": str(row.visit_id),
+        "scan_id": str(row.scan_id),
+        "quote_id": str(row.quote_id) if row.quote_id else None,
+        "member_seq": row.member_seq,
+        "benefit_kind": row.benefit_kind,
+        "disease_code": row.disease_code or None,
+        "business_date": row.business_date.isoformat(),
+        "service_date": row.service_date.isoformat(),
+        "benefit_year": row.benefit_year,
+        "total_fen": row.total_fen,
+        "pool_fen": row.fund_fen,
+        "account_fen": row.account_fen,
+        "cash_fen": row.cash_fen,
+        "refunded_fen": row.refunded_fen,
+        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
+        "lines": [
+            {
+                "no": number,
+                "code": line.code,
+                "national_code": line.national_code,
+                "name": line.name,
+                "quantity": line.quantity,
+                "unit_price": line.unit_price,
+                "amount_fen": line.amount_fen,
+                "in_range_fen": splits[number].in_range_fen,
+                "first_pay_fen": splits[number].first_pay_fen,
+                "over_limit_fen": splits[number].over_limit_fen,
+                "out_of_scope_fen": splits[number].out_of_scope_fen,
+                "reason": splits[number].reason or None,
+            }
+            # In the order in which the calculator numbered them.
+            for number, line in enumerate(
+                row.lines.order_by("fee_batch__number", "number"), start=1
+            )
+        ],
+        "explanation": list(
+            benefits.explain(
+                result,
+                policy=compiled_policy(row.policy_id),
+                language=_language(),  # type: ignore[arg-type]
+                audience=audience,
+            )
+        ),
+        "policy": result.policy_version,
+        "engine_version": row.engine_version,
+        "trace_hash": row.trace_hash,
+        "accepted_at": _moment(row.accepted_at),
+        "posted_at": _moment(row.posted_at),
+        "refunds": [_refund(refund) for refund in row.refunds.order_by("member_seq")],
+    }
+
+
+def _refund(row: Refund) -> dict[str, Any]:
+    return {
+        "refund_id": str(row.id),
+        "settlement_id": str(row.settlement_id),
+        "state": row.state,
+        "reason": row.reason,
+        "member_seq": row.member_seq,
+        "business_date": row.business_date.isoformat(),
+        "total_fen": row.total_fen,
+        "shares": [
+            {"payer": share.payer, "amount_fen": share.amount_fen}
+            for share in row.shares.order_by("id")
+        ],
+        "accepted_at": _moment(row.accepted_at),
+        "posted_at": _moment(row.posted_at),
+    }
+
+
+def refund(*, refund_id: UUID, merchant_id: int) -> dict[str, Any]:
+    """A refund with what each payer got back. Raises NotFound."""
+    row = Refund.objects.filter(pk=refund_id, merchant_id=merchant_id).first()
+    if row is None:
+        raise NotFound(param="refund_id")
+    return _refund(row)
+
+
+def visit(*, visit_id: UUID, merchant_id: int) -> dict[str, Any]:
+    """A visit with its fee batches, settlements, prescriptions' numbers and pick-ups."""
+    row = Visit.objects.select_related("member").filter(pk=visit_id, merchant_id=merchant_id).first()
+    if row is None:
+        raise NotFound(param="visit_id")
+    return {
+        **_visit_head(row),
+        "fee_batches": [_batch(batch) for batch in row.fee_batches.order_by("number")],
+        "settlements": [
+            {
+                "settlement_id": str(one.id),
+                "state": one.state,
+                "benefit_kind": one.benefit_kind,
+                "total_fen": one.total_fen,
+                "pool_fen": one.fund_fen,
+                "account_fen": one.account_fen,
+                "cash_fen": one.cash_fen,
+                "refunded_fen": one.refunded_fen,
+            }
+            for one in row.settlements.order_by("member_seq")
+        ],
+        "prescriptions": [
+            {
+                "prescription": one.number,
+                "prescriber": one.prescriber,
+                "diagnosis": one.diagnosis,
+                "until_date": one.until_date.isoformat(),
+            }
+            for one in row.prescription_set.order_by("id")
+        ],
+        "pickups": [
+            {
+                "pickup_id": str(one.id),
+                "settlement_id": str(one.settlement_id),
+                "picked_up_at": _moment(one.picked_up_at),
+            }
+            for one in Pickup.objects.filter(visit=row).order_by("picked_up_at")
+        ],
+    }
+
+
+def _visit_head(row: Visit) -> dict[str, Any]:
+    return {
+        "visit_id": str(row.id),
+        "scan_id": str(row.scan_id) if row.scan_id else None,
+        "kind": row.kind,
+        "member_name": members.masked_name(row.member.name),
+        "department": row.department,
+        "doctor": row.doctor,
+        "diagnoses": row.diagnoses,
+        "opened_at": _moment(row.opened_at),
+        "closed_at": _moment(row.closed_at),
+    }
+
+
+def _batch(row: FeeBatch) -> dict[str, Any]:
+    return {
+        "fee_batch_id": str(row.id),
+        "number": row.number,
+        "service_date": row.service_date.isoformat(),
+        "total_fen": row.total_fen,
+        "lines": [
+            {
+                "no": line.number,
+                "code": line.code,
+                "national_code": line.national_code,
+                "name": line.name,
+                "quantity": line.quantity,
+                "unit_price": line.unit_price,
+                "amount_fen": line.amount_fen,
+                "settlement_id": str(line.settlement_id) if line.settlement_id else None,
+            }
+            for line in row.lines.order_by("number")
+        ],
+    }
+
+
+def visits_today(*, merchant_id: int, now: datetime) -> list[dict[str, Any]]:
+    """Visits of today that are more than a pharmacy purchase, newest first; at most 100."""
+    rows = (
+        Visit.objects.select_related("member")
+        .filter(merchant_id=merchant_id, business_date=business_date(now))
+        .exclude(kind=Visit.Kind.PHARMACY)
+        .order_by("-opened_at")[:100]
+    )
+    return [_visit_head(row) for row in rows]
+
+
+def slip(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
+    """The one-bill slip (一单制结算单) of a settlement of this merchant. Raises NotFound."""
+    row = (
+        Settlement.objects.select_related("merchant", "member")
+        .filter(pk=settlement_id, merchant_id=merchant_id)
+        .first()
+    )
+    if row is None:
+        raise NotFound(param="settlement_id")
+    record = settlement_record(row, audience="citizen")
+    return {
+        "slip": {
+            **record,
+            "merchant": {"code": row.merchant.code, "name": row.merchant.name},
+            "member": {"name": members.masked_name(row.member.name)},
+        },
+        "text": record["explanation"],
+    }

@@ -1,0 +1,171 @@
+"""Posting: accepted settlements and refunds become ledger transactions, in batches, exactly once.
+
+The outbox row, the ledger transaction with its postings and the state of what was posted change in
+one commit. A unique key a transaction makes posting twice impossible, whatever a broker, a sweep and
+a second worker do at the same moment.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from messaging import outbox, sql
+from settlement.models import Posting
+from settlement.services.refunds import POST_REFUND
+from settlement.services.settlements import POST_SETTLEMENT
+
+# Account name and signed amount in fen.
+Leg = tuple[str, int]
+
+
+def settlement_legs(
+    *, member_id: int, merchant_id: int, area_code: str, shares: Iterable[tuple[str, int]]
+) -> list[Leg]:
+    """The legs of a settlement: every payer gives its share, the merchant is owed what the funds
+    and the account pay and has in its till what the member paid. They sum to zero.
+
+    A refund's legs are these with the signs turned.
+    """
+    legs: list[Leg] = []
+    due = till = 0
+    for payer, amount_fen in shares:
+        if payer == "cash":
+            legs.append((f"cash:{area_code}", -amount_fen))
+            till += amount_fen
+            continue
+        giver = f"member:{member_id}:personal" if payer == "account" else f"fund:{area_code}:{payer}"
+        legs.append((giver, -amount_fen))
+        due += amount_fen
+    if due:
+        legs.append((f"merchant:{merchant_id}:due", due))
+    if till:
+        legs.append((f"merchant:{merchant_id}:till", till))
+    return legs
+
+
+def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of accepted settlements, inside the batch's transaction."""
+    rows = sql.fetch(
+        "SELECT s.id, s.member_id, s.merchant_id, s.area_code, s.business_date, s.accounting_month"
+        f" FROM settlement_settlement s WHERE s.id IN ({sql.marks(subjects)})",  # noqa: S608
+        subjects,
+        kinds=("uuid", None, None, None, "date", "date"),
+    )
+    shares = _shares("settlement_share", "settlement_id", subjects)
+    _post(
+        [
+            (
+                f"{POST_SETTLEMENT}:{identifier}",
+                "settlement",
+                area_code,
+                business_date,
+                month,
+                settlement_legs(
+                    member_id=member_id,
+                    merchant_id=merchant_id,
+                    area_code=area_code,
+                    shares=shares.get(identifier, []),
+                ),
+            )
+            for identifier, member_id, merchant_id, area_code, business_date, month in rows
+        ],
+        now=now,
+    )
+    sql.run(
+        "UPDATE settlement_settlement SET state = 'posted', posted_at = %s"
+        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",  # noqa: S608
+        [now, *subjects],
+    )
+
+
+def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of accepted refunds, inside the batch's transaction."""
+    rows = sql.fetch(
+        "SELECT r.id, r.member_id, r.merchant_id, s.area_code, r.business_date, r.accounting_month"
+        " FROM settlement_refund r JOIN settlement_settlement s ON s.id = r.settlement_id"
+        f" WHERE r.id IN ({sql.marks(subjects)})",
+        subjects,
+        kinds=("uuid", None, None, None, "date", "date"),
+    )
+    shares = _shares("settlement_refundshare", "refund_id", subjects)
+    _post(
+        [
+            (
+                f"{POST_REFUND}:{identifier}",
+                "refund",
+                area_code,
+                business_date,
+                month,
+                [
+                    (account, -amount_fen)
+                    for account, amount_fen in settlement_legs(
+                        member_id=member_id,
+                        merchant_id=merchant_id,
+                        area_code=area_code,
+                        shares=shares.get(identifier, []),
+                    )
+                ],
+            )
+            for identifier, member_id, merchant_id, area_code, business_date, month in rows
+        ],
+        now=now,
+    )
+    sql.run(
+        "UPDATE settlement_refund SET state = 'posted', posted_at = %s"
+        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",  # noqa: S608
+        [now, *subjects],
+    )
+
+
+def _shares(
+    table: str, owner: str, subjects: Sequence[UUID]
+) -> dict[UUID, list[tuple[str, int]]]:
+    found: dict[UUID, list[tuple[str, int]]] = {}
+    for identifier, payer, amount_fen in sql.fetch(
+        f"SELECT {owner}, payer, amount_fen FROM {table}"  # noqa: S608
+        f" WHERE {owner} IN ({sql.marks(subjects)}) ORDER BY id",
+        subjects,
+        kinds=("uuid", None, None),
+    ):
+        found.setdefault(identifier, []).append((payer, amount_fen))
+    return found
+
+
+def _post(
+    transactions: Sequence[tuple[str, str, str, date, date, list[Leg]]], *, now: datetime
+) -> None:
+    """Write transactions that are not there yet, each with its legs."""
+    # A bill of nothing has no legs; it is posted by being marked so.
+    wanted = {row[0]: row for row in transactions if row[5]}
+    if not wanted:
+        return
+    for key, _kind, _area, _day, _month, legs in wanted.values():
+        if sum(amount_fen for _, amount_fen in legs) != 0:
+            raise ArithmeticError(f"the legs of {key} do not sum to zero")
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(wanted))
+    written = sql.fetch(
+        "INSERT INTO settlement_ledgertransaction"
+        f" (key, kind, area_code, business_date, accounting_month, posted_at) VALUES {values}"
+        " ON CONFLICT (key) DO NOTHING RETURNING id, key",
+        [value for row in wanted.values() for value in (*row[:5], now)],
+    )
+    sql.insert_rows(
+        Posting,
+        ("transaction", "leg", "account", "amount_fen"),
+        [
+            (identifier, leg, account, amount_fen)
+            for identifier, key in written
+            for leg, (account, amount_fen) in enumerate(wanted[key][5], start=1)
+        ],
+    )
+
+
+HANDLERS: dict[str, outbox.Handler] = {
+    POST_SETTLEMENT: post_settlements,
+    POST_REFUND: post_refunds,
+}
+
+
+def post_due(*, now: datetime, limit: int) -> int:
+    """Post one batch of what is due. Answers how many outbox rows were done."""
+    return outbox.work_batch(HANDLERS, now=now, limit=limit)

@@ -1,0 +1,321 @@
+"""A bill priced: everything that estimate, quote and settlement read and decide alike.
+
+`price` makes every check and ends with the calculator; it writes nothing. Called with the member
+locked, what it read stays true until the transaction ends; called without, it is an estimate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from merchants import services as merchants
+from messaging.refusals import Refusal
+from settlement import benefits
+from settlement.requests import BillRequest, FieldInvalid
+from settlement.selectors.money import MoneyFacts, OpenQuote, money_facts
+from settlement.selectors.presence import (
+    NotFound,
+    ScanFacts,
+    VisitFacts,
+    accepted_scan,
+    live_scan,
+    open_visit,
+    settled_under_scan,
+    unsettled_lines,
+)
+from settlement.selectors.rules import policy_in_force
+from settlement.services.desk import Desk
+from settlement.services.lines import (
+    BillEmpty,
+    BillLine,
+    TooManyLines,
+    read_lines,
+    with_catalogue,
+    with_prescriptions,
+)
+from settlement.services.scans import check_member
+from voucher import selectors as members
+from voucher.selectors import MemberFacts
+
+# Under which uses of a scan a pharmacy may sell.
+SELLING_USES = frozenset({"pharmacy_purchase", "settlement"})
+# Under which uses a visit may be billed; registration is the scan that opened it.
+BILLING_USES = frozenset({"settlement", "registration", "consultation", "deposit", "admission"})
+
+
+class ScanNotForThisUse(Refusal):
+    """The scan declared something else."""
+
+    code = "scan_not_for_this_use"
+    text = _("The scan was made for another use: please scan a new code for this one.")
+
+
+class CeilingExceeded(Refusal):
+    """More than the citizen allowed under this code."""
+
+    code = "ceiling_exceeded"
+    text = _("The citizen limited this code to a smaller amount.")
+
+
+class OpenQuoteElsewhere(Refusal):
+    """Another till holds a quote that reads the same year to date."""
+
+    code = "open_quote_elsewhere"
+    text = _(
+        "Another till has an open quote for this person for the next %(seconds_left)s seconds."
+    )
+
+
+class BenefitKindUnknown(Refusal):
+    """The policy has no such kind."""
+
+    code = "benefit_kind_unknown"
+    text = _("The policy in force has no such kind of benefit.")
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A bill with all that was read for it and what it comes to."""
+
+    scan: ScanFacts
+    visit: VisitFacts | None
+    facts: MemberFacts
+    lines: tuple[BillLine, ...]
+    money: MoneyFacts
+    policy_id: int
+    policy: benefits.Policy
+    inputs: dict[str, Any]
+    result: benefits.Result
+    benefit_kind: str
+    disease_code: str
+    service_date: date
+    # Quotes of this very till, which what follows replaces.
+    replaces: tuple[UUID, ...]
+
+
+def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
+    """Price a bill for this desk; with `lock`, the member is locked before anything is read.
+
+    Raises the refusals of scan, visit, member, capability, lines, prescriptions and policy, then
+    OpenQuoteElsewhere, then CeilingExceeded.
+    """
+    scan, visit = presence(desk, scan_id=bill.scan_id, visit_id=bill.visit_id)
+    if lock:
+        members.lock_member(member_id=scan.member_id)
+    facts = members.member_facts(member_id=scan.member_id, day=desk.day)
+    check_member(facts, desk=desk)
+    merchants.check_capability(desk.terminal, bill.benefit_kind)
+    lines, service_date = _lines_of(desk, bill, visit=visit)
+    lines = with_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
+    policy_id, policy = policy_in_force(area_code=facts.area_code, day=service_date)
+    if bill.benefit_kind not in policy.kinds:
+        raise BenefitKindUnknown(param="benefit_kind")
+    money = money_facts(
+        member_id=scan.member_id, benefit_year=policy.benefit_year(service_date), now=desk.now
+    )
+    replaces = tuple(
+        quote.quote_id
+        for quote in money.open_quotes
+        if quote.terminal_id == desk.terminal.terminal_id
+    )
+    arguments: dict[str, Any] = {
+        "policy": policy,
+        "member": calculator_member(facts, day=service_date),
+        "site": benefits.Site(
+            kind=desk.terminal.merchant_kind,  # type: ignore[arg-type]
+            level=desk.terminal.merchant_level,
+            institution_code=desk.terminal.merchant_code,
+            area=desk.terminal.area_code,
+        ),
+        "bill": benefits.Bill(
+            kind=bill.benefit_kind,
+            disease_code=bill.disease_code,
+            service_date=service_date,
+            lines=tuple(line.for_calculator() for line in lines),
+            account_limit_fen=bill.account_limit_fen,
+        ),
+        "year_to_date": money.year_to_date,
+        "account_available_fen": money.available_fen(but_for=frozenset(replaces)),
+    }
+    result = benefits.calculate(**arguments)
+    check_no_open_quote(desk, money.open_quotes, reads_year_to_date=result.reads_year_to_date)
+    check_ceiling(scan, total_fen=result.total_fen)
+    return Priced(
+        scan=scan,
+        visit=visit,
+        facts=facts,
+        lines=tuple(lines),
+        money=money,
+        policy_id=policy_id,
+        policy=policy,
+        inputs=benefits.canonical_inputs(**arguments),
+        result=result,
+        benefit_kind=bill.benefit_kind,
+        disease_code=bill.disease_code or "",
+        service_date=service_date,
+        replaces=replaces,
+    )
+
+
+def presence(
+    desk: Desk, *, scan_id: UUID | None, visit_id: UUID | None
+) -> tuple[ScanFacts, VisitFacts | None]:
+    """The scan that a bill stands on, and its visit.
+
+    A pharmacy purchase needs a live scan for selling. A visit may be billed under a live scan for
+    billing; on the day it was opened it needs none of its own, because the scan that opened it
+    shows presence at this merchant on this day. Raises NotFound, ScanExpired, ScanNotForThisUse,
+    VisitClosed, FieldInvalid.
+    """
+    merchant_id = desk.terminal.merchant_id
+    if visit_id is None:
+        if scan_id is None:
+            raise FieldInvalid(
+                param="scan_id", field="scan_id", problem=_("give a scan_id or a visit_id")
+            )
+        scan = live_scan(scan_id=scan_id, merchant_id=merchant_id, now=desk.now)
+        if scan.use not in SELLING_USES:
+            raise ScanNotForThisUse(param="scan_id")
+        return scan, None
+    visit = open_visit(visit_id=visit_id, merchant_id=merchant_id)
+    if scan_id is not None and scan_id != visit.scan_id:
+        scan = live_scan(scan_id=scan_id, merchant_id=merchant_id, now=desk.now)
+        if scan.member_id != visit.member_id:
+            # Somebody else's code on this person's visit: for this visit there is no such scan.
+            raise NotFound(param="scan_id")
+        if scan.use not in BILLING_USES:
+            raise ScanNotForThisUse(param="scan_id")
+        return scan, visit
+    if visit.scan_id is None or visit.business_date != desk.day:
+        raise ScanNotForThisUse(param="scan_id")
+    return accepted_scan(scan_id=visit.scan_id, merchant_id=merchant_id), visit
+
+
+def _lines_of(
+    desk: Desk, bill: BillRequest, *, visit: VisitFacts | None
+) -> tuple[list[BillLine], date]:
+    if visit is None:
+        return read_lines(desk, bill.lines or [], service_date=desk.day), desk.day
+    if bill.lines is not None:
+        raise FieldInvalid(
+            param="lines", field="lines", problem=_("a visit's lines are uploaded as a fee batch")
+        )
+    rows = unsettled_lines(visit_id=visit.visit_id, fee_batch_ids=bill.fee_batch_ids)
+    if not rows:
+        raise BillEmpty(param="visit_id")
+    # One settlement prices one service date: the policy and the catalogue are those of that day.
+    service_date = rows[0]["service_date"]
+    rows = [row for row in rows if row["service_date"] == service_date]
+    if len(rows) > 10_000:
+        raise TooManyLines(param="visit_id", most=10_000)
+    lines = [
+        BillLine(
+            no=number,
+            code=row["code"],
+            national_code=row["national_code"],
+            name=row["name"],
+            quantity=row["quantity"],
+            unit_price=row["unit_price"],
+            amount_fen=row["amount_fen"],
+            split_pack=row["split_pack"],
+            trace_codes=tuple(msgspec.json.decode(row["trace_codes"])),
+            prescription=row["prescription_number"],
+            facts=None,
+            row_id=row["id"],
+        )
+        for number, row in enumerate(rows, start=1)
+    ]
+    found = with_catalogue(lines, area_code=desk.terminal.area_code, service_date=service_date)
+    return found, service_date
+
+
+def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:
+    """The member as the calculator takes one, on the service date."""
+    return benefits.Member(
+        scheme=facts.scheme,  # type: ignore[arg-type]
+        category=facts.category,
+        age=facts.age_on(day),
+        aid=facts.aid_category,
+        pool_in_force=facts.pool_in_force,
+        account_in_force=facts.account_in_force,
+        filings=tuple(
+            benefits.Filing(
+                kind=filing.kind,
+                disease_code=filing.disease_code,
+                institution_codes=filing.institution_codes,
+            )
+            for filing in facts.filings
+        ),
+    )
+
+
+def check_no_open_quote(
+    desk: Desk, quotes: Sequence[OpenQuote], *, reads_year_to_date: bool
+) -> None:
+    """Deductibles and tiers are not additive: at most one live quote of a member reads them.
+
+    Raises OpenQuoteElsewhere with the seconds left; a quote of this very till is replaced.
+    """
+    if not reads_year_to_date:
+        return
+    for quote in quotes:
+        if quote.reads_year_to_date and quote.terminal_id != desk.terminal.terminal_id:
+            left = max(1, int((quote.expires_at - desk.now).total_seconds()))
+            raise OpenQuoteElsewhere(seconds_left=left)
+
+
+def check_ceiling(scan: ScanFacts, *, total_fen: int) -> None:
+    """The citizen's ceiling is over everything settled under the scan. Raises CeilingExceeded."""
+    if scan.ceiling_fen is None:
+        return
+    if settled_under_scan(scan_id=scan.scan_id) + total_fen > scan.ceiling_fen:
+        raise CeilingExceeded(ceiling_fen=scan.ceiling_fen)
+
+
+def language() -> str:
+    """The calculator's word for the active language."""
+    return "en" if (get_language() or "").startswith("en") else "zh"
+
+
+def result_answer(
+    result: benefits.Result, *, policy: benefits.Policy, lines: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """A result as terminals see it: shares, lines with reasons, plain-language steps.
+
+    `lines` describes each line besides money, as `BillLine.described` does.
+    """
+    splits = {split.no: split for split in result.line_splits}
+    return {
+        "total_fen": result.total_fen,
+        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
+        "pool_fen": result.fund_fen,
+        "account_fen": result.account_fen,
+        "cash_fen": result.cash_fen,
+        "lines": [
+            {
+                **line,
+                "in_range_fen": splits[line["no"]].in_range_fen,
+                "first_pay_fen": splits[line["no"]].first_pay_fen,
+                "over_limit_fen": splits[line["no"]].over_limit_fen,
+                "out_of_scope_fen": splits[line["no"]].out_of_scope_fen,
+                "reason": splits[line["no"]].reason or None,
+            }
+            for line in lines
+        ],
+        "explanation": list(
+            benefits.explain(
+                result,
+                policy=policy,
+                language=language(),  # type: ignore[arg-type]
+                audience="cashier",
+            )
+        ),
+        "policy": policy.version,
+        "year_to_date": dict(result.year_to_date_after),
+    }

@@ -1,0 +1,175 @@
+"""Estimate and quote: the same figures, one reserving nothing, the other what it used."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from messaging import sql
+from messaging.ids import new_id
+from messaging.refusals import Refusal
+from settlement import benefits
+from settlement.models import Hold, Quote
+from settlement.requests import BillRequest, to_json
+from settlement.selectors.presence import NotFound
+from settlement.services.desk import Desk
+from settlement.services.pricing import Priced, price, result_answer
+from voucher import selectors as members
+
+
+class QuoteNotLive(Refusal):
+    """Confirmed, released or replaced before."""
+
+    code = "quote_not_live"
+    text = _("The quote is no longer open.")
+
+
+def estimate(desk: Desk, bill: BillRequest) -> dict[str, Any]:
+    """Price a bill and reserve nothing, any number of times."""
+    priced = price(desk, bill, lock=False)
+    return _answer(priced)
+
+
+def quote(desk: Desk, bill: BillRequest) -> dict[str, Any]:
+    """Price a bill under the member's lock and hold its account part for a short time.
+
+    The same till's earlier quote is replaced. Raises what `price` raises.
+    """
+    priced = price(desk, bill, lock=True)
+    quote_id = new_id()
+    expires_at = desk.now + timedelta(seconds=settings.QUOTE_LIFETIME_S)
+    with sql.batch():
+        retire_quotes(desk, member_id=priced.scan.member_id, replaced=priced.replaces)
+        sql.insert_rows(
+            Quote,
+            (
+                "id",
+                "scan",
+                "visit",
+                "member",
+                "merchant",
+                "terminal",
+                "policy",
+                "state",
+                "reads_year_to_date",
+                "total_fen",
+                "bill",
+                "inputs",
+                "result",
+                "quoted_at",
+                "expires_at",
+            ),
+            [
+                (
+                    quote_id,
+                    priced.scan.scan_id,
+                    priced.visit.visit_id if priced.visit else None,
+                    priced.scan.member_id,
+                    desk.terminal.merchant_id,
+                    desk.terminal.terminal_id,
+                    priced.policy_id,
+                    "live",
+                    priced.result.reads_year_to_date,
+                    priced.result.total_fen,
+                    to_json(_stored_bill(priced, bill)),
+                    to_json(priced.inputs),
+                    to_json(benefits.result_to_dict(priced.result)),
+                    desk.now,
+                    expires_at,
+                )
+            ],
+        )
+        if priced.result.account_fen and priced.money.account_id is not None:
+            sql.insert_rows(
+                Hold,
+                ("quote", "account", "amount_fen"),
+                [(quote_id, priced.money.account_id, priced.result.account_fen)],
+            )
+    return {
+        **_answer(priced),
+        "quote_id": str(quote_id),
+        "expires_at": expires_at.isoformat().replace("+00:00", "Z"),
+        "seconds_left": settings.QUOTE_LIFETIME_S,
+        "reads_year_to_date": priced.result.reads_year_to_date,
+    }
+
+
+def _stored_bill(priced: Priced, bill: BillRequest) -> dict[str, Any]:
+    return {
+        "benefit_kind": priced.benefit_kind,
+        "disease_code": priced.disease_code,
+        "lines": [
+            {
+                **line.described(),
+                "split_pack": line.split_pack,
+                "trace_codes": list(line.trace_codes),
+                "prescription": line.prescription,
+                "prescription_row": line.prescription_row,
+                "row_id": line.row_id,
+            }
+            for line in priced.lines
+        ],
+        "sent": msgspec.to_builtins(bill.lines),
+    }
+
+
+def _answer(priced: Priced) -> dict[str, Any]:
+    return result_answer(
+        priced.result,
+        policy=priced.policy,
+        lines=[line.described() for line in priced.lines],
+    )
+
+
+def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...]) -> None:
+    """Write down what time and this till have ended, so that a new quote may be live."""
+    sql.run(
+        "UPDATE settlement_quote SET state = 'expired'"
+        " WHERE member_id = %s AND state = 'live' AND expires_at <= %s",
+        (member_id, desk.now),
+    )
+    if replaced:
+        sql.run(
+            "UPDATE settlement_quote SET state = 'replaced'"
+            f" WHERE id IN ({sql.marks(replaced)}) AND state = 'live'",  # noqa: S608
+            replaced,
+        )
+
+
+def release(desk: Desk, *, quote_id: UUID) -> dict[str, Any]:
+    """Give back what a quote holds; releasing twice is the same as once.
+
+    Raises NotFound, QuoteNotLive for one that was confirmed or replaced.
+    """
+    row = sql.fetch_one(
+        "SELECT member_id FROM settlement_quote WHERE id = %s AND merchant_id = %s",
+        (quote_id, desk.terminal.merchant_id),
+    )
+    if row is None:
+        raise NotFound(param="quote_id")
+    _release(member_id=row[0], quote_id=quote_id)
+    return {"quote_id": str(quote_id), "state": "released"}
+
+
+def release_own(*, member_id: int, quote_id: UUID) -> None:
+    """The citizen gives back a till's quote. Raises NotFound, QuoteNotLive."""
+    row = sql.fetch_one(
+        "SELECT 1 FROM settlement_quote WHERE id = %s AND member_id = %s", (quote_id, member_id)
+    )
+    if row is None:
+        raise NotFound(param="quote_id")
+    _release(member_id=member_id, quote_id=quote_id)
+
+
+def _release(*, member_id: int, quote_id: UUID) -> None:
+    members.lock_member(member_id=member_id)
+    state = sql.fetch("SELECT state FROM settlement_quote WHERE id = %s", (quote_id,))[0][0]
+    if state in ("confirmed", "replaced"):
+        raise QuoteNotLive(param="quote_id")
+    sql.run(
+        "UPDATE settlement_quote SET state = 'released' WHERE id = %s AND state = 'live'",
+        (quote_id,),
+    )

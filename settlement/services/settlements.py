@@ -1,0 +1,553 @@
+"""The accepted bill: every check again, one set of writes, final when it is answered.
+
+With a quote the figures are the quote's, to the fen, or the settlement is refused with what changed
+named; without one the bill is priced under the lock and obeys the same rules. Posting is left to the
+worker through the outbox; the account and the year to date are the settlement's own and change here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.utils.translation import gettext_lazy as _
+
+from merchants import services as merchants
+from messaging import outbox, sql
+from messaging.days import accounting_month
+from messaging.ids import new_id
+from messaging.refusals import Refusal
+from settlement import benefits, money
+from settlement.models import FeeBatch, Line, Settlement, Share, Visit
+from settlement.requests import LineRequest, SettleRequest, to_json
+from settlement.selectors.money import MoneyFacts, money_facts
+from settlement.selectors.presence import (
+    NotFound,
+    ScanFacts,
+    VisitFacts,
+    accepted_scan,
+    open_visit,
+)
+from settlement.selectors.rules import compiled_policy
+from settlement.services.desk import Desk
+from settlement.services.lines import PrescriptionExhausted, TraceCodeUsed
+from settlement.services.pricing import check_ceiling, price, result_answer
+from settlement.services.quotes import QuoteNotLive, retire_quotes
+from settlement.services.scans import check_member
+from voucher import selectors as members
+
+POST_SETTLEMENT = "post_settlement"
+
+
+class QuoteExpired(Refusal):
+    """Too late to confirm."""
+
+    code = "quote_expired"
+    text = _("The quote has run out: please ask for a new one.")
+
+
+class LineChanged(Refusal):
+    """The bill to confirm is not the bill that was quoted."""
+
+    code = "line_changed"
+    text = _("Line %(line_no)s is not as it was quoted.")
+
+
+class CashDiffers(Refusal):
+    """The till expects another cash part."""
+
+    code = "cash_differs"
+    text = _("The cash part is %(cash_fen)s fen, not what the till expected.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Acceptance:
+    """Everything the writes need; nothing is decided after this is made."""
+
+    scan: ScanFacts
+    visit: VisitFacts | None
+    quote_id: UUID | None
+    member_id: int
+    area_code: str
+    lines: Sequence[Mapping[str, Any]]
+    inputs: str
+    result: benefits.Result
+    result_json: str
+    policy_id: int
+    policy: benefits.Policy
+    money: MoneyFacts
+    benefit_kind: str
+    disease_code: str
+    service_date: date
+    replaces: tuple[UUID, ...]
+
+
+def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
+    """Accept a bill. Answers the settlement as the API document shows it.
+
+    Raises whatever `price` raises, and NotFound, QuoteNotLive, QuoteExpired, LineChanged,
+    CashDiffers, PrescriptionExhausted, TraceCodeUsed.
+    """
+    if request.quote_id is not None:
+        acceptance = _from_quote(desk, request)
+    else:
+        acceptance = _from_bill(desk, request)
+    if request.cash_fen is not None and request.cash_fen != acceptance.result.cash_fen:
+        raise CashDiffers(param="cash_fen", cash_fen=acceptance.result.cash_fen)
+    settlement_id = new_id()
+    # The last decision and the first write in one statement: a pack that another till settles at
+    # this very moment is found by its unique row, not by looking first.
+    _claim_traces(acceptance, settlement_id)
+    visit_id = acceptance.visit.visit_id if acceptance.visit else new_id()
+    _write(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+    return _answer(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+
+
+def _from_bill(desk: Desk, request: SettleRequest) -> _Acceptance:
+    priced = price(desk, request.bill(), lock=True)
+    return _Acceptance(
+        scan=priced.scan,
+        visit=priced.visit,
+        quote_id=None,
+        member_id=priced.scan.member_id,
+        area_code=priced.facts.area_code,
+        lines=[
+            {
+                **line.described(),
+                "split_pack": line.split_pack,
+                "trace_codes": line.trace_codes,
+                "prescription": line.prescription,
+                "prescription_row": line.prescription_row,
+                "row_id": line.row_id,
+            }
+            for line in priced.lines
+        ],
+        inputs=to_json(priced.inputs),
+        result=priced.result,
+        result_json=to_json(benefits.result_to_dict(priced.result)),
+        policy_id=priced.policy_id,
+        policy=priced.policy,
+        money=priced.money,
+        benefit_kind=priced.benefit_kind,
+        disease_code=priced.disease_code,
+        service_date=priced.service_date,
+        replaces=priced.replaces,
+    )
+
+
+def _from_quote(desk: Desk, request: SettleRequest) -> _Acceptance:
+    quote_id = request.quote_id
+    row = sql.fetch_one(
+        "SELECT member_id FROM settlement_quote WHERE id = %s AND merchant_id = %s",
+        (quote_id, desk.terminal.merchant_id),
+    )
+    if row is None:
+        raise NotFound(param="quote_id")
+    member_id = row[0]
+    members.lock_member(member_id=member_id)
+    found = sql.fetch_one(
+        "SELECT state, expires_at, scan_id, visit_id, policy_id, bill, inputs, result"
+        " FROM settlement_quote WHERE id = %s",
+        (quote_id,),
+        kinds=(None, "datetime", "uuid", "uuid", None, None, None, None),
+    )
+    assert found is not None
+    state, expires_at, scan_id, visit_id, policy_id, bill_json, inputs, result_json = found
+    if state == "expired" or (state == "live" and desk.now >= expires_at):
+        raise QuoteExpired(param="quote_id")
+    if state != "live":
+        raise QuoteNotLive(param="quote_id")
+    bill = msgspec.json.decode(bill_json)
+    _check_same_lines(bill["sent"], request.lines)
+    merchant_id = desk.terminal.merchant_id
+    scan = accepted_scan(scan_id=scan_id, merchant_id=merchant_id)
+    visit = open_visit(visit_id=visit_id, merchant_id=merchant_id) if visit_id else None
+    facts = members.member_facts(member_id=member_id, day=desk.day)
+    check_member(facts, desk=desk)
+    merchants.check_capability(desk.terminal, bill["benefit_kind"])
+    result = benefits.result_from_dict(msgspec.json.decode(result_json))
+    held = msgspec.json.decode(inputs)
+    service_date = date.fromisoformat(held["bill"]["service_date"])
+    funds = money_facts(member_id=member_id, benefit_year=result.benefit_year, now=desk.now)
+    if result.reads_year_to_date and held["year_to_date"] != _without_zeros(funds.year_to_date):
+        # Only a correction from outside the till can do this while the quote is live.
+        raise QuoteNotLive(param="quote_id")
+    _check_still_free(bill["lines"], visit=visit)
+    check_ceiling(scan, total_fen=result.total_fen)
+    return _Acceptance(
+        scan=scan,
+        visit=visit,
+        quote_id=quote_id,
+        member_id=member_id,
+        area_code=facts.area_code,
+        lines=bill["lines"],
+        inputs=inputs,
+        result=result,
+        result_json=result_json,
+        policy_id=policy_id,
+        policy=compiled_policy(policy_id),
+        money=funds,
+        benefit_kind=bill["benefit_kind"],
+        disease_code=bill["disease_code"],
+        service_date=service_date,
+        replaces=(),
+    )
+
+
+def _without_zeros(amounts: Mapping[str, int]) -> dict[str, int]:
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _check_same_lines(
+    quoted: list[dict[str, Any]] | None, sent: Sequence[LineRequest] | None
+) -> None:
+    if sent is None:
+        return
+    before, now = quoted or [], msgspec.to_builtins(sent)
+    for index in range(max(len(before), len(now))):
+        if index >= len(before) or index >= len(now) or before[index] != now[index]:
+            raise LineChanged(param=f"lines[{index}]", line_no=index + 1)
+
+
+def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts | None) -> None:
+    """Between quote and settlement another settlement of this member may have taken a visit's line
+    or a prescription's quantity: both under this very lock, so a look is enough."""
+    row_ids = [line["row_id"] for line in lines if line["row_id"] is not None]
+    if visit is not None and row_ids:
+        free = sql.fetch(
+            "SELECT id FROM settlement_line WHERE settlement_id IS NULL"
+            f" AND id IN ({sql.marks(row_ids)})",  # noqa: S608
+            row_ids,
+        )
+        gone = set(row_ids) - {row[0] for row in free}
+        for line in lines:
+            if line["row_id"] in gone:
+                raise LineChanged(param=f"lines[{line['no'] - 1}]", line_no=line["no"])
+    wanted: dict[int, int] = {}
+    for line in lines:
+        if row := line["prescription_row"]:
+            wanted[row] = wanted.get(row, 0) + money.quantity_units(line["quantity"])
+    if wanted:
+        left = dict(
+            sql.fetch(
+                "SELECT id, quantity_e4 - filled_e4 FROM settlement_prescriptionline"
+                f" WHERE id IN ({sql.marks(list(wanted))})",  # noqa: S608
+                list(wanted),
+            )
+        )
+        for line in lines:
+            row = line["prescription_row"]
+            if row and wanted[row] > left[row]:
+                raise PrescriptionExhausted(
+                    param=f"lines[{line['no'] - 1}].prescription", line_no=line["no"]
+                )
+
+
+def _claim_traces(acceptance: _Acceptance, settlement_id: UUID) -> None:
+    # A split pack is sold in parts by nature; its code may come again.
+    codes = sorted(
+        {code for line in acceptance.lines if not line["split_pack"] for code in line["trace_codes"]}
+    )
+    if not codes:
+        return
+    values = ", ".join(["(%s, %s)"] * len(codes))
+    claimed = sql.fetch(
+        f"INSERT INTO settlement_tracecode (code, settlement_id) VALUES {values}"  # noqa: S608
+        " ON CONFLICT (code) DO NOTHING RETURNING code",
+        [value for code in codes for value in (code, settlement_id)],
+    )
+    if len(claimed) == len(codes):
+        return
+    sql.run("DELETE FROM settlement_tracecode WHERE settlement_id = %s", (settlement_id,))
+    taken = set(codes) - {row[0] for row in claimed}
+    for line in acceptance.lines:
+        if taken & set(line["trace_codes"]):
+            raise TraceCodeUsed(param=f"lines[{line['no'] - 1}].trace_codes", line_no=line["no"])
+
+
+def _write(
+    desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> None:
+    result = acceptance.result
+    with sql.batch():
+        if acceptance.visit is None:
+            _write_purchase(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+        else:
+            row_ids = [line["row_id"] for line in acceptance.lines]
+            sql.run(
+                f"UPDATE settlement_line SET settlement_id = %s WHERE id IN ({sql.marks(row_ids)})",  # noqa: S608
+                [settlement_id, *row_ids],
+            )
+        retire_quotes(desk, member_id=acceptance.member_id, replaced=acceptance.replaces)
+        if acceptance.quote_id is not None:
+            sql.run(
+                "UPDATE settlement_quote SET state = 'confirmed' WHERE id = %s",
+                (acceptance.quote_id,),
+            )
+        _write_settlement(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+        if result.shares:
+            sql.insert_rows(
+                Share,
+                ("settlement", "payer", "amount_fen"),
+                [(settlement_id, share.payer, share.amount_fen) for share in result.shares],
+            )
+        if result.account_fen:
+            sql.run(
+                "UPDATE settlement_account SET balance_fen = balance_fen - %s WHERE id = %s",
+                (result.account_fen, acceptance.money.account_id),
+            )
+        if any(result.year_to_date_delta.values()):
+            write_year_to_date(
+                member_id=acceptance.member_id,
+                benefit_year=result.benefit_year,
+                amounts=result.year_to_date_after,
+            )
+        for line in acceptance.lines:
+            if line["prescription_row"]:
+                sql.run(
+                    "UPDATE settlement_prescriptionline SET filled_e4 = filled_e4 + %s"
+                    " WHERE id = %s",
+                    (money.quantity_units(line["quantity"]), line["prescription_row"]),
+                )
+        outbox.put(topic=POST_SETTLEMENT, subject=settlement_id, now=desk.now)
+
+
+def _write_purchase(
+    desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> None:
+    """A pharmacy purchase opens and closes its visit in the one call that settles it."""
+    batch_id = new_id()
+    sql.insert_rows(
+        Visit,
+        (
+            "id",
+            "merchant",
+            "member",
+            "scan",
+            "kind",
+            "department",
+            "doctor",
+            "diagnoses",
+            "opened_at",
+            "closed_at",
+            "business_date",
+        ),
+        [
+            (
+                visit_id,
+                desk.terminal.merchant_id,
+                acceptance.member_id,
+                acceptance.scan.scan_id,
+                "pharmacy",
+                "",
+                "",
+                "[]",
+                desk.now,
+                desk.now,
+                desk.day,
+            )
+        ],
+    )
+    sql.insert_rows(
+        FeeBatch,
+        (
+            "id",
+            "visit",
+            "number",
+            "service_date",
+            "department",
+            "doctor",
+            "total_fen",
+            "uploaded_at",
+        ),
+        [
+            (
+                batch_id,
+                visit_id,
+                1,
+                acceptance.service_date,
+                "",
+                "",
+                acceptance.result.total_fen,
+                desk.now,
+            )
+        ],
+    )
+    write_lines(
+        acceptance.lines, fee_batch_id=batch_id, visit_id=visit_id, settlement_id=settlement_id
+    )
+
+
+def write_lines(
+    lines: Sequence[Mapping[str, Any]],
+    *,
+    fee_batch_id: UUID,
+    visit_id: UUID,
+    settlement_id: UUID | None,
+) -> None:
+    """Store lines of a batch, settled or yet to be."""
+    sql.insert_rows(
+        Line,
+        (
+            "fee_batch",
+            "visit",
+            "settlement",
+            "number",
+            "code",
+            "national_code",
+            "name",
+            "quantity",
+            "unit_price",
+            "amount_fen",
+            "split_pack",
+            "trace_codes",
+            "prescription_number",
+        ),
+        [
+            (
+                fee_batch_id,
+                visit_id,
+                settlement_id,
+                line["no"],
+                line["code"],
+                line["national_code"],
+                line["name"],
+                line["quantity"],
+                line["unit_price"],
+                line["amount_fen"],
+                line["split_pack"],
+                to_json(line["trace_codes"]),
+                line["prescription"],
+            )
+            for line in lines
+        ],
+    )
+
+
+def _write_settlement(
+    desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> None:
+    result = acceptance.result
+    sql.insert_rows(
+        Settlement,
+        (
+            "id",
+            "visit",
+            "scan",
+            "quote",
+            "member",
+            "merchant",
+            "terminal",
+            "operator",
+            "member_seq",
+            "state",
+            "benefit_kind",
+            "disease_code",
+            "area_code",
+            "policy",
+            "engine_version",
+            "service_date",
+            "business_date",
+            "benefit_year",
+            "accounting_month",
+            "total_fen",
+            "fund_fen",
+            "account_fen",
+            "cash_fen",
+            "refunded_fen",
+            "inputs",
+            "result",
+            "trace_hash",
+            "accepted_at",
+        ),
+        [
+            (
+                settlement_id,
+                visit_id,
+                acceptance.scan.scan_id,
+                acceptance.quote_id,
+                acceptance.member_id,
+                desk.terminal.merchant_id,
+                desk.terminal.terminal_id,
+                desk.operator,
+                acceptance.money.next_seq,
+                "accepted",
+                acceptance.benefit_kind,
+                acceptance.disease_code,
+                acceptance.area_code,
+                acceptance.policy_id,
+                result.engine_version,
+                acceptance.service_date,
+                desk.day,
+                result.benefit_year,
+                accounting_month(desk.day),
+                result.total_fen,
+                result.fund_fen,
+                result.account_fen,
+                result.cash_fen,
+                0,
+                acceptance.inputs,
+                acceptance.result_json,
+                benefits.trace_hash(result),
+                desk.now,
+            )
+        ],
+    )
+
+
+def write_year_to_date(*, member_id: int, benefit_year: int, amounts: Mapping[str, int]) -> None:
+    """Store the accumulators of a benefit year, whole. Under the member's lock only."""
+    sql.run(
+        "INSERT INTO settlement_yeartodate (member_id, benefit_year, amounts) VALUES (%s, %s, %s)"
+        " ON CONFLICT (member_id, benefit_year) DO UPDATE SET amounts = excluded.amounts",
+        (member_id, benefit_year, to_json(dict(amounts))),
+    )
+
+
+def _answer(
+    desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> dict[str, Any]:
+    result = acceptance.result
+    return {
+        "settlement_id": str(settlement_id),
+        "state": "accepted",
+        "visit_id": str(visit_id),
+        "scan_id": str(acceptance.scan.scan_id),
+        "quote_id": str(acceptance.quote_id) if acceptance.quote_id else None,
+        "member_seq": acceptance.money.next_seq,
+        "benefit_kind": acceptance.benefit_kind,
+        "business_date": desk.day.isoformat(),
+        "service_date": acceptance.service_date.isoformat(),
+        "benefit_year": result.benefit_year,
+        **result_answer(
+            result,
+            policy=acceptance.policy,
+            lines=[_described(line) for line in acceptance.lines],
+        ),
+        "account_balance_fen": acceptance.money.balance_fen - result.account_fen,
+        "accepted_at": moment(desk.now),
+    }
+
+
+_DESCRIBED = (
+    "no",
+    "code",
+    "national_code",
+    "name",
+    "quantity",
+    "unit_price",
+    "amount_fen",
+    "mapped",
+    "in_catalogue",
+)
+
+
+def _described(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: line[name] for name in _DESCRIBED}
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339 in UTC."""
+    return at.isoformat().replace("+00:00", "Z")

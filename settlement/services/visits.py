@@ -1,0 +1,317 @@
+"""A visit: opened by a scan (挂号), filled with fee batches, prescriptions and pick-ups."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+import msgspec
+from messaging import sql
+from messaging.ids import new_id
+from messaging.refusals import Refusal
+from settlement import money
+from settlement.models import FeeBatch, Pickup, PrescriptionLine, Visit
+from settlement.requests import (
+    AddFeesRequest,
+    FieldInvalid,
+
+    OpenVisitRequest,
+    PickUpRequest,
+    PrescribeRequest,
+    to_json,
+)
+from settlement.selectors.presence import NotFound, VisitFacts, live_scan, open_visit
+from settlement.selectors.rules import catalogue_items
+from settlement.services.desk import Desk
+from settlement.services.lines import ItemUnknown, QuantityNotPositive, read_lines
+from settlement.services.pricing import BILLING_USES, ScanNotForThisUse
+from settlement.services.scans import check_member
+from settlement.services.settlements import moment, write_lines
+from voucher import selectors as members
+
+OPENING_USES = frozenset({"registration", "consultation", "admission"})
+
+
+class AlreadyPickedUp(Refusal):
+    """Handed out before."""
+
+    code = "already_picked_up"
+    text = _("The drugs of this settlement were already handed out.")
+
+
+def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
+    """Open a visit on a scan for registration, consultation or admission.
+
+    A hospital or clinic learns the full name and document number here. A registration line becomes
+    the first fee batch, settled like any other. Raises NotFound, ScanExpired, ScanNotForThisUse,
+    FieldInvalid, and the refusals of lines.
+    """
+    if request.kind not in ("outpatient", "inpatient"):
+        raise FieldInvalid(
+            param="kind", field="kind", problem=_("expected outpatient or inpatient")
+        )
+    scan = live_scan(
+        scan_id=request.scan_id, merchant_id=desk.terminal.merchant_id, now=desk.now
+    )
+    if scan.use not in OPENING_USES or desk.terminal.merchant_kind == "pharmacy":
+        raise ScanNotForThisUse(param="scan_id")
+    facts = members.member_facts(member_id=scan.member_id, day=desk.day)
+    check_member(facts, desk=desk)
+    lines = (
+        read_lines(desk, [request.registration_line], service_date=desk.day)
+        if request.registration_line
+        else []
+    )
+    visit_id = new_id()
+    sql.insert_rows(
+        Visit,
+        (
+            "id",
+            "merchant",
+            "member",
+            "scan",
+            "kind",
+            "department",
+            "doctor",
+            "diagnoses",
+            "opened_at",
+            "business_date",
+        ),
+        [
+            (
+                visit_id,
+                desk.terminal.merchant_id,
+                scan.member_id,
+                scan.scan_id,
+                request.kind,
+                request.department,
+                request.doctor,
+                "[]",
+                desk.now,
+                desk.day,
+            )
+        ],
+    )
+    batch = _write_batch(desk, visit_id=visit_id, number=1, request=None, lines=lines)
+    return {
+        "visit_id": str(visit_id),
+        "scan_id": str(scan.scan_id),
+        "kind": request.kind,
+        "department": request.department,
+        "doctor": request.doctor,
+        "opened_at": moment(desk.now),
+        "fee_batch": batch,
+        "member": {
+            "name": facts.name,
+            "identity_number": members.identity_number(scan.member_id),
+            "person_number": facts.number,
+            "age": facts.age_on(desk.day),
+            "sex": facts.sex,
+        },
+    }
+
+
+def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str, Any]:
+    """Upload what was done: lines, diagnoses, doctor. Raises the refusals of visit and lines."""
+    visit = open_visit(visit_id=visit_id, merchant_id=desk.terminal.merchant_id, lock=True)
+    service_date = request.service_date or desk.day
+    if service_date > desk.day or service_date < visit.business_date:
+        raise FieldInvalid(
+            param="service_date",
+            field="service_date",
+            problem=_("must lie between the opening of the visit and today"),
+        )
+    if request.scan_id is not None and request.scan_id != visit.scan_id:
+        scan = live_scan(
+            scan_id=request.scan_id, merchant_id=desk.terminal.merchant_id, now=desk.now
+        )
+        if scan.member_id != visit.member_id:
+            raise NotFound(param="scan_id")
+        if scan.use not in BILLING_USES:
+            raise ScanNotForThisUse(param="scan_id")
+    lines = read_lines(desk, request.lines, service_date=service_date)
+    row = sql.fetch_one(
+        "SELECT coalesce(max(number), 0) FROM settlement_feebatch WHERE visit_id = %s", (visit_id,)
+    )
+    number = (row[0] if row else 0) + 1
+    if request.diagnoses:
+        sql.run(
+            "UPDATE settlement_visit SET diagnoses = %s, department = %s, doctor = %s WHERE id = %s",
+            (
+                to_json(msgspec.to_builtins(request.diagnoses)),
+                request.department or visit.department,
+                request.doctor or visit.doctor,
+                visit_id,
+            ),
+        )
+    batch = _write_batch(desk, visit_id=visit_id, number=number, request=request, lines=lines)
+    assert batch is not None
+    return batch
+
+
+def _write_batch(
+    desk: Desk,
+    *,
+    visit_id: UUID,
+    number: int,
+    request: AddFeesRequest | None,
+    lines: list[Any],
+) -> dict[str, Any] | None:
+    if not lines:
+        return None
+    batch_id = new_id()
+    total_fen = sum(line.amount_fen for line in lines)
+    service_date = (request.service_date if request else None) or desk.day
+    sql.insert_rows(
+        FeeBatch,
+        (
+            "id",
+            "visit",
+            "number",
+            "service_date",
+            "department",
+            "doctor",
+            "total_fen",
+            "uploaded_at",
+        ),
+        [
+            (
+                batch_id,
+                visit_id,
+                number,
+                service_date,
+                request.department if request else "",
+                request.doctor if request else "",
+                total_fen,
+                desk.now,
+            )
+        ],
+    )
+    write_lines(
+        [
+            {
+                **line.described(),
+                "split_pack": line.split_pack,
+                "trace_codes": line.trace_codes,
+                "prescription": line.prescription,
+            }
+            for line in lines
+        ],
+        fee_batch_id=batch_id,
+        visit_id=visit_id,
+        settlement_id=None,
+    )
+    return {
+        "fee_batch_id": str(batch_id),
+        "number": number,
+        "service_date": service_date.isoformat(),
+        "total_fen": total_fen,
+        "lines": [line.described() for line in lines],
+    }
+
+
+def prescribe(desk: Desk, request: PrescribeRequest, *, visit_id: UUID) -> dict[str, Any]:
+    """Issue a prescription in an open visit. Raises NotFound, VisitClosed, ItemUnknown,
+    QuantityNotPositive, FieldInvalid."""
+    visit: VisitFacts = open_visit(
+        visit_id=visit_id, merchant_id=desk.terminal.merchant_id, lock=True
+    )
+    known = catalogue_items(
+        area_code=desk.terminal.area_code,
+        national_codes=sorted({line.national_code for line in request.lines}),
+        day=desk.day,
+    )
+    quantities: dict[str, int] = {}
+    for index, line in enumerate(request.lines):
+        where = f"lines[{index}]"
+        if line.national_code not in known:
+            raise ItemUnknown(param=f"{where}.national_code", line_no=index + 1)
+        try:
+            quantity = money.quantity_units(line.quantity)
+        except ValueError as error:
+            field = f"{where}.quantity"
+            raise FieldInvalid(param=field, field=field, problem=str(error)) from None
+        if quantity == 0:
+            raise QuantityNotPositive(param=f"{where}.quantity", line_no=index + 1)
+        quantities[line.national_code] = quantities.get(line.national_code, 0) + quantity
+    number = f"RX{new_id().hex[:20].upper()}"
+    until_date = desk.day + timedelta(days=request.valid_days)
+    row = sql.fetch(
+        "INSERT INTO settlement_prescription (number, member_id, institution_code, prescriber,"
+        " diagnosis, visit_id, issued_date, until_date) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING id",
+        (
+            number,
+            visit.member_id,
+            desk.terminal.merchant_code,
+            request.prescriber,
+            request.diagnosis,
+            visit_id,
+            desk.day,
+            until_date,
+        ),
+    )
+    sql.insert_rows(
+        PrescriptionLine,
+        ("prescription", "national_code", "quantity_e4", "filled_e4"),
+        [(row[0][0], code, quantity, 0) for code, quantity in quantities.items()],
+    )
+    return {
+        "prescription": number,
+        "visit_id": str(visit_id),
+        "issued_date": desk.day.isoformat(),
+        "until_date": until_date.isoformat(),
+        "lines": [
+            {
+                "national_code": line.national_code,
+                "name": known[line.national_code].name,
+                "quantity": line.quantity,
+            }
+            for line in request.lines
+        ],
+    }
+
+
+def pick_up(desk: Desk, request: PickUpRequest, *, visit_id: UUID) -> dict[str, Any]:
+    """Hand out a settlement's drugs against a scan for drug pick-up by the same person.
+
+    Raises NotFound, ScanExpired, ScanNotForThisUse, AlreadyPickedUp.
+    """
+    merchant_id = desk.terminal.merchant_id
+    visit = open_visit(visit_id=visit_id, merchant_id=merchant_id, lock=True)
+    scan = live_scan(scan_id=request.scan_id, merchant_id=merchant_id, now=desk.now)
+    if scan.use != "drug_pickup":
+        raise ScanNotForThisUse(param="scan_id")
+    if scan.member_id != visit.member_id:
+        raise NotFound(param="scan_id")
+    row = sql.fetch_one(
+        "SELECT refunded_fen FROM settlement_settlement WHERE id = %s AND visit_id = %s",
+        (request.settlement_id, visit_id),
+    )
+    if row is None or row[0]:
+        raise NotFound(param="settlement_id")
+    taken = sql.fetch_one(
+        "SELECT 1 FROM settlement_pickup WHERE settlement_id = %s OR scan_id = %s",
+        (request.settlement_id, request.scan_id),
+    )
+    if taken:
+        raise AlreadyPickedUp(param="settlement_id")
+    lines = sql.fetch(
+        "SELECT l.name, l.quantity FROM settlement_line l"
+        " WHERE l.settlement_id = %s ORDER BY l.id",
+        (request.settlement_id,),
+    )
+    pickup_id = new_id()
+    sql.insert_rows(
+        Pickup,
+        ("id", "visit", "settlement", "scan", "picked_up_at"),
+        [(pickup_id, visit_id, request.settlement_id, request.scan_id, desk.now)],
+    )
+    return {
+        "pickup_id": str(pickup_id),
+        "visit_id": str(visit_id),
+        "settlement_id": str(request.settlement_id),
+        "picked_up_at": moment(desk.now),
+        "lines": [{"name": name, "quantity": quantity} for name, quantity in lines],
+    }

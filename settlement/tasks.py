@@ -1,0 +1,43 @@
+"""Celery tasks: post what is due when woken, and a heartbeat that goes through the real queue."""
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_init, worker_shutting_down
+from django.conf import settings
+from django.utils import timezone
+
+from messaging.heartbeats import beat
+from settlement.sweep import Sweep, limit_frozen_sessions, post_all
+
+_sweeps: list[Sweep] = []
+
+
+@shared_task
+def post_outbox() -> int:
+    """Woken by a message: post everything that is due. The message itself carries nothing."""
+    limit_frozen_sessions()
+    return post_all(clock=timezone.now, batch=settings.POSTING_BATCH)
+
+
+@shared_task
+def beat_through_queue() -> None:
+    """Sent by beat, worked by a worker: its age says whether the queue really moves."""
+    beat("queue", now=timezone.now())
+
+
+@worker_init.connect
+def start_sweep(**_: Any) -> None:
+    """The sweep lives in the worker's parent process and starts before any broker answers."""
+    sweep = Sweep(
+        clock=timezone.now, every_s=settings.POSTING_SWEEP_S, batch=settings.POSTING_BATCH
+    )
+    sweep.start()
+    _sweeps.append(sweep)
+
+
+@worker_shutting_down.connect
+def stop_sweep(**_: Any) -> None:
+    """Let the batch under way finish."""
+    for sweep in _sweeps:
+        sweep.stop()
