@@ -43,6 +43,9 @@ SPLIT_ORDERS: Final = (
 )
 MEASURES: Final = ("deductible", "payment", "base", "above_deductible", "personal")
 
+# Cash is what no layer pays; a relative's account has no balance among the inputs of this engine.
+LAYER_PAYERS: Final = tuple(each for each in PAYERS if each not in ("cash", "relative_account"))
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ACCUMULATOR = re.compile(r"[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|\{disease\}))+")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -85,7 +88,8 @@ class _Reader:
 
     def policy(self, name: str, sha256: str) -> Policy:
         top = self.top
-        if top.value("format", "format = 1", required=True) not in (FORMAT, None):
+        found = top.value("format", "format = 1", required=True)
+        if found is not None and (type(found) is not int or found != FORMAT):
             top.wrong("format", f"{FORMAT}, the only format this program reads")
         version = top.text("version", 'a version such as "370300-2022.1"')
         area = top.text("area", 'a six-digit pooling area code such as "370300"')
@@ -226,7 +230,7 @@ class _Reader:
             table.wrong("name", "a name no layer before it has")
         self.layer_names.add(name)
         title = self.title(table)
-        payer = table.choice("payer", [each for each in PAYERS if each != "cash"])
+        payer = table.choice("payer", LAYER_PAYERS)
         condition = self.condition(table)
         requires = table.texts("requires", "", allowed=tuple(REQUIREMENTS))
         filing_kind = table.text("filing_kind", "the kind of a filing", required=False) or None

@@ -1,11 +1,14 @@
 """A policy file is read whole, or refused with every place that is wrong and what belongs there."""
 
+import contextlib
+import copy
+import tomllib
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from settlement.benefits import PolicyError, load_policy
+from settlement.benefits import PolicyError, load_policy, loading
 
 POLICIES = sorted((Path(__file__).resolve().parents[2] / "policies").glob("*.toml"))
 GOOD = """
@@ -154,3 +157,34 @@ def test_a_policy_is_known_by_the_hash_of_its_text():
     first = load_policy(GOOD, name="x.toml")
     assert first.sha256 == load_policy(GOOD, name="y.toml").sha256
     assert first.sha256 != load_policy(GOOD + "# a word\n", name="x.toml").sha256
+
+
+def places(value, path=()):
+    """Every place of a parsed file, tables and lists included."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in inner:
+        yield (*path, key)
+        if isinstance(each, dict | list):
+            yield from places(each, (*path, key))
+
+
+JUNK = [None, True, -1, 10**30, "", "x", "１０%", [], [[]], [{}], {}, {"x": 1}, date(1, 1, 1)]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_junk_anywhere_in_a_file_is_a_policy_error_or_harmless(junk, monkeypatch):
+    data = tomllib.loads(POLICIES[0].read_text(encoding="utf-8"), parse_float=str)
+    for path in list(places(data)):
+        changed = copy.deepcopy(data)
+        table = changed
+        for key in path[:-1]:
+            table = table[key]
+        if junk is None:
+            del table[path[-1]]
+        else:
+            table[path[-1]] = junk
+        monkeypatch.setattr(loading.tomllib, "loads", lambda *_, data=changed, **__: data)
+        # Anything but a PolicyError escapes and fails the test.
+        with contextlib.suppress(PolicyError):
+            load_policy("", name="x.toml")
+        monkeypatch.undo()
