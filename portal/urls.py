@@ -1,0 +1,28 @@
+"""Addresses of the pages, for inclusion at the root."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.i18n import JavaScriptCatalog, set_language
+
+from portal.views import citizen, counter, entrance, fund
+
+app_name = "portal"
+
+urlpatterns = [
+    path("", entrance.home, name="home"),
+    path("login/", entrance.SignIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("language/", set_language, name="language"),
+    path("texts.js", never_cache(JavaScriptCatalog.as_view(packages=["portal"])), name="texts"),
+    path("me/", citizen.page, name="citizen"),
+    path("me/code.json", citizen.code, name="code"),
+    path("me/code.svg", citizen.code_picture, name="code_picture"),
+    path("me/settlements.json", citizen.settlements, name="settlements"),
+    path("counter/pharmacy/", counter.pharmacy, name="pharmacy"),
+    path("counter/clinic/", counter.clinic, name="clinic"),
+    path("counter/ops/<slug:operation>", counter.operate, name="operate"),
+    path("counter/look/<slug:name>", counter.look, name="look"),
+    path("fund/", fund.page, name="fund"),
+    path("fund/overview.json", fund.figures, name="figures"),
+]

@@ -1,0 +1,121 @@
+// The fund's dashboard: today's figures, asked anew every few seconds while somebody looks.
+
+import { read } from "./calls.js";
+import { dayAndTime, h, part, say } from "./dom.js";
+import { yuan } from "./money.js";
+import { payer, state } from "./words.js";
+
+const root = document.getElementById("fund");
+const REFRESH_MS = 4000;
+// Beyond these a person should look: posting is a matter of seconds, a worker beats every half minute.
+const SLOW_POSTING_S = 30;
+const SILENT_S = 90;
+
+function duration(seconds) {
+  const whole = Math.round(seconds ?? 0);
+  if (whole < 120) return interpolate(gettext("%s s"), [whole]);
+  if (whole < 7200) return interpolate(gettext("%s min"), [Math.round(whole / 60)]);
+  return interpolate(gettext("%s h"), [Math.round(whole / 3600)]);
+}
+
+function tile(title, figure, note = "", alarm = false) {
+  return h(
+    "li",
+    { class: `tile ${alarm ? "alarm" : ""}` },
+    h("h2", {}, title),
+    h("p", { class: "figure" }, figure),
+    note ? h("p", { class: "muted small" }, note) : null,
+  );
+}
+
+function rows(body, cells, empty) {
+  body.replaceChildren(
+    ...(cells.length
+      ? cells.map((row) =>
+          h("tr", {}, row.map((cell, place) => h("td", { class: place && typeof cell === "string" ? "num-cell" : "" }, cell))),
+        )
+      : [h("tr", {}, h("td", { class: "muted", colspan: 9 }, empty))]),
+  );
+}
+
+function bar(share) {
+  return h("progress", { class: "bar", max: 100, value: Math.round(share * 100), "aria-hidden": "true" });
+}
+
+function show(figures) {
+  const outgoing = figures.by_payer.filter(([name]) => name !== "cash");
+  const scans = figures.scans_accepted + figures.scans_refused;
+  part(root, "tiles").replaceChildren(
+    tile(
+      gettext("Scans accepted"),
+      String(figures.scans_accepted),
+      interpolate(gettext("%s refused of %s"), [figures.scans_refused, scans]),
+    ),
+    tile(
+      gettext("Settlements"),
+      String(figures.settlements),
+      yuan(figures.settlements_total_fen),
+    ),
+    tile(gettext("Refunds"), String(figures.refunds), yuan(figures.refunds_total_fen)),
+    tile(
+      gettext("Posting lag"),
+      duration(figures.posting_lag_s),
+      interpolate(gettext("%s not posted yet"), [figures.unposted]),
+      figures.posting_lag_s > SLOW_POSTING_S,
+    ),
+    tile(
+      gettext("Parked"),
+      String(figures.parked),
+      figures.parked ? gettext("Need a person: see the operations guide.") : gettext("Nothing waits for a person."),
+      figures.parked > 0,
+    ),
+  );
+  const most = Math.max(1, ...outgoing.map(([, fen]) => fen));
+  rows(
+    part(root, "payers"),
+    outgoing.map(([name, fen]) => [h("span", {}, payer(name), bar(fen / most)), yuan(fen)]),
+    gettext("Nothing was paid today."),
+  );
+  rows(
+    part(root, "refusals"),
+    figures.refused_by_code.map(([code, count]) => [h("code", {}, code), String(count)]),
+    gettext("No scan was refused today."),
+  );
+  rows(
+    part(root, "heartbeats"),
+    figures.heartbeats.map(([name, age]) => [
+      h("span", {}, name),
+      h("span", { class: `tag ${age > SILENT_S ? "bad" : "good"}` }, duration(age)),
+    ]),
+    gettext("No worker has reported yet."),
+  );
+  rows(
+    part(root, "recent"),
+    figures.recent.map((row) => [
+      h("span", {}, dayAndTime(row.accepted_at)),
+      h("span", {}, row.merchant_name),
+      h("span", { class: `tag ${row.state === "posted" ? "good" : ""}` }, state(row.state)),
+      yuan(row.pool_fen),
+      yuan(row.account_fen),
+      yuan(row.cash_fen),
+      yuan(row.total_fen),
+    ]),
+    gettext("Nothing was settled today."),
+  );
+  part(root, "day").textContent = figures.day;
+}
+
+async function refresh() {
+  if (!document.hidden) {
+    const line = part(root, "state");
+    try {
+      show(await read(root.dataset.figures));
+      say(line, "");
+    } catch (error) {
+      say(line, error.message, "warn");
+    }
+  }
+  setTimeout(refresh, REFRESH_MS);
+}
+
+refresh();

@@ -1,0 +1,80 @@
+// The pharmacy's page: person, packs, quote, settlement, in whatever order the counter works.
+
+import { Basket } from "./basket.js";
+import { Bill } from "./bill.js";
+import { part, say } from "./dom.js";
+import { benefitChoices, chosen, personCard, showChoices } from "./person.js";
+import { ScanBox } from "./scan-box.js";
+import { guard } from "./wedge.js";
+
+const root = document.getElementById("pharmacy");
+const personStep = part(root, "person-step");
+const choicesBox = part(root, "choices");
+let scan = null;
+let choices = [];
+
+const bill = new Bill(part(root, "pay-step"), { body, next: startNext });
+const basket = new Basket(part(root, "items-step"), {
+  changed: () => bill.stale(),
+  codeScanned: (text) => {
+    if (!scan) return box.take(text);
+    say(
+      part(part(root, "items-step"), "state"),
+      gettext("That is a citizen's code, and somebody is being served. Start the next person first."),
+      "warn",
+    );
+  },
+});
+const box = new ScanBox(part(personStep, "scan-box"), { use: "pharmacy_purchase", accepted });
+
+function accepted(answer) {
+  scan = answer;
+  part(personStep, "person").replaceChildren(personCard(scan));
+  part(personStep, "scan-box").hidden = true;
+  part(personStep, "change").hidden = false;
+  choices = benefitChoices(scan, { kinds: ["chronic", "pharmacy_account"] });
+  showChoices(choicesBox, "benefit", choices, () => bill.stale());
+  part(root, "benefit").hidden = false;
+  basket.focus();
+}
+
+function body() {
+  if (!scan) return gettext("Scan the citizen's code first.");
+  if (!basket.ready) return gettext("Add at least one item, each with a quantity.");
+  const choice = chosen(choicesBox, choices);
+  if (!choice) return gettext("Choose how this is to be paid.");
+  return {
+    scan_id: scan.scan_id,
+    benefit_kind: choice.benefit_kind,
+    disease_code: choice.disease_code,
+    lines: basket.forBill(),
+  };
+}
+
+function forgetPerson() {
+  scan = null;
+  choices = [];
+  part(personStep, "person").replaceChildren();
+  part(personStep, "scan-box").hidden = false;
+  part(personStep, "change").hidden = true;
+  part(root, "benefit").hidden = true;
+  choicesBox.replaceChildren();
+  box.reset();
+}
+
+function startNext() {
+  bill.reset();
+  basket.clear();
+  forgetPerson();
+  scrollTo({ top: 0 });
+  box.focus();
+}
+
+part(personStep, "change").addEventListener("click", () => {
+  bill.reset();
+  forgetPerson();
+  box.focus();
+});
+guard(() => (scan ? basket.input : box.input));
+bill.resume();
+box.focus();

@@ -1,0 +1,70 @@
+// The closed vocabularies of the answers, in the reader's language. A word that is missing here is
+// shown as it came, which is ugly and still true.
+
+const PAYERS = {
+  pool: () => gettext("Pool"),
+  large_amount: () => gettext("Large-amount aid"),
+  major_illness: () => gettext("Major illness"),
+  civil_servant: () => gettext("Civil servant aid"),
+  medical_aid: () => gettext("Medical aid"),
+  second_aid: () => gettext("Second aid"),
+  hospital_waiver: () => gettext("Waived by the hospital"),
+  commercial: () => gettext("Commercial insurance"),
+  account: () => gettext("Account"),
+  relative_account: () => gettext("A relative's account"),
+  cash: () => gettext("Cash"),
+};
+const REASONS = {
+  not_in_catalogue: () => gettext("Not in the catalogue: no fund pays for it"),
+  unmapped: () => gettext("Not mapped to a national code: no fund pays for it"),
+  class_c: () => gettext("Class C: paid by the patient"),
+  needs_prescription: () => gettext("Needs a prescription reference"),
+  not_for_this_disease: () => gettext("Not for this disease"),
+  pool_frozen: () => gettext("The pool is frozen for this person"),
+  disease_not_filed: () => gettext("The disease is not registered"),
+  institution_not_chosen: () => gettext("This institution was not chosen for the disease"),
+  no_rate_for_this_case: () => gettext("The policy names no rate for this case"),
+  no_fund_for_this_kind: () => gettext("No pool pays for this kind of bill"),
+};
+const SCHEMES = {
+  employee: () => gettext("Employee insurance"),
+  resident: () => gettext("Resident insurance"),
+};
+const CATEGORIES = {
+  active: () => gettext("In work"),
+  retired: () => gettext("Retired"),
+  resident: () => gettext("Resident"),
+  student: () => gettext("Student or child"),
+};
+const ENTITLEMENTS = {
+  waiting: () => gettext("Waiting period"),
+  in_force: () => gettext("In force"),
+  arrears: () => gettext("In arrears: account only"),
+  suspended: () => gettext("Suspended"),
+  deceased: () => gettext("Deceased"),
+};
+const SEXES = { female: () => gettext("female"), male: () => gettext("male") };
+const USES = {
+  registration: () => gettext("registration"),
+  consultation: () => gettext("consultation"),
+  settlement: () => gettext("settlement"),
+  drug_pickup: () => gettext("collecting medicine"),
+  admission: () => gettext("admission"),
+  deposit: () => gettext("deposit"),
+  pharmacy_purchase: () => gettext("pharmacy purchase"),
+};
+const STATES = {
+  accepted: () => gettext("Accepted"),
+  posted: () => gettext("Posted"),
+};
+
+const look = (table) => (word) => (table[word] ? table[word]() : String(word ?? ""));
+
+export const payer = look(PAYERS);
+export const reason = look(REASONS);
+export const scheme = look(SCHEMES);
+export const category = look(CATEGORIES);
+export const entitlement = look(ENTITLEMENTS);
+export const sex = look(SEXES);
+export const use = look(USES);
+export const state = look(STATES);
