@@ -80,24 +80,23 @@ class ItemFacts:
         }
 
 
-def _terminal_statement(where: str) -> str:
-    # One subquery says both things: null when no agreement is in force, else its capabilities,
-    # which may be none at all.
-    joined = "string_agg" if connection.vendor == "postgresql" else "group_concat"
-    return (  # noqa: S608
-        "SELECT t.id, t.kind, t.state, t.key_id, t.public_key, m.id, m.code, m.name, m.kind,"
-        " m.level, m.state, m.area_code,"
-        f" (SELECT {joined}(COALESCE(c.kind, ''), ',') FROM merchants_agreement a"
-        " LEFT JOIN merchants_capability c ON c.agreement_id = a.id"
-        " WHERE a.merchant_id = m.id AND a.state = 'in_force' AND a.from_date <= %s"
-        " AND (a.until_date IS NULL OR a.until_date > %s))"
-        " FROM merchants_terminal t JOIN merchants_merchant m ON m.id = t.merchant_id"
-        f" WHERE {where} = %s"
-    )
+# One subquery says both things: null when no agreement is in force, else its capabilities, which
+# may be none at all. SQLite has another name for the aggregate.
+_TERMINAL = (
+    "SELECT t.id, t.kind, t.state, t.key_id, t.public_key, m.id, m.code, m.name, m.kind,"
+    " m.level, m.state, m.area_code,"
+    " (SELECT string_agg(COALESCE(c.kind, ''), ',') FROM merchants_agreement a"
+    " LEFT JOIN merchants_capability c ON c.agreement_id = a.id"
+    " WHERE a.merchant_id = m.id AND a.state = 'in_force' AND a.from_date <= %s"
+    " AND (a.until_date IS NULL OR a.until_date > %s))"
+    " FROM merchants_terminal t JOIN merchants_merchant m ON m.id = t.merchant_id"
+)
+_TERMINAL_ON_SQLITE = _TERMINAL.replace("string_agg", "group_concat")
 
 
 def _terminal(where: str, value: str | int, day: date) -> TerminalFacts:
-    row = sql.fetch_one(_terminal_statement(where), (day, day, value))
+    statement = _TERMINAL if connection.vendor == "postgresql" else _TERMINAL_ON_SQLITE
+    row = sql.fetch_one(statement + where, (day, day, value))
     if row is None:
         raise TerminalUnknown
     return TerminalFacts(
@@ -123,12 +122,12 @@ def terminal_by_key(*, key_id: str, day: date) -> TerminalFacts:
 
     A revoked terminal keeps its key id, so that its holder is told what happened.
     """
-    return _terminal("t.key_id", key_id, day)
+    return _terminal(" WHERE t.key_id = %s", key_id, day)
 
 
 def terminal_facts(*, terminal_id: int, day: date) -> TerminalFacts:
     """The same by the terminal's row. Raises TerminalUnknown."""
-    return _terminal("t.id", terminal_id, day)
+    return _terminal(" WHERE t.id = %s", terminal_id, day)
 
 
 _ITEM_COLUMNS = "code, barcode, name, initials, spec, unit, unit_price, national_code"
@@ -139,7 +138,7 @@ def items_by_code(*, merchant_id: int, codes: Sequence[str]) -> dict[str, ItemFa
     if not codes:
         return {}
     rows = sql.fetch(
-        f"SELECT {_ITEM_COLUMNS} FROM merchants_item"  # noqa: S608
+        f"SELECT {_ITEM_COLUMNS} FROM merchants_item"
         f" WHERE merchant_id = %s AND code IN ({sql.marks(codes)})",
         [merchant_id, *codes],
     )
@@ -162,7 +161,7 @@ def search_items(*, merchant_id: int, query: str, limit: int = 20) -> list[ItemF
     # Initials are kept in small letters; names may hold Latin letters of either case.
     lowered = wanted.lower()
     rows = sql.fetch(
-        f"SELECT {_ITEM_COLUMNS} FROM merchants_item"  # noqa: S608
+        f"SELECT {_ITEM_COLUMNS} FROM merchants_item"
         " WHERE merchant_id = %s AND (code = %s OR barcode = %s OR initials LIKE %s ESCAPE '!'"
         " OR LOWER(name) LIKE %s ESCAPE '!')"
         " ORDER BY CASE WHEN code = %s THEN 0 WHEN barcode = %s THEN 1 WHEN initials = %s THEN 2"
@@ -186,7 +185,7 @@ def search_items(*, merchant_id: int, query: str, limit: int = 20) -> list[ItemF
 def unmapped_items(*, merchant_id: int) -> list[ItemFacts]:
     """Items without a national code, which no fund pays for, by their codes."""
     rows = sql.fetch(
-        f"SELECT {_ITEM_COLUMNS} FROM merchants_item"  # noqa: S608
+        f"SELECT {_ITEM_COLUMNS} FROM merchants_item"
         " WHERE merchant_id = %s AND national_code = '' ORDER BY code",
         (merchant_id,),
     )

@@ -76,7 +76,7 @@ def _load(row: AnswerKey, *, now: datetime, held: _Signer | None) -> _Signer:
     else:
         private_key = Ed25519PrivateKey.from_private_bytes(
             vault.unseal(
-                row.private_key_cipher,
+                bytes(row.private_key_cipher),
                 purpose=_PURPOSE,
                 data_key=vault.data_key_from_settings(),
             )
