@@ -1,7 +1,6 @@
 """The Celery application: what a worker process and beat load."""
 
 import os
-
 from typing import Any
 
 from celery import Celery

@@ -13,7 +13,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The database answers. Says which database and broker these are, and what waits to be posted."""
+    """The database answers. Says which database and broker these are, and what waits."""
     try:
         connection.ensure_connection()
         waiting = OutboxEntry.objects.filter(parked_at__isnull=True).count()

@@ -21,7 +21,6 @@ STATUS: dict[str, int] = {
     "amount_negative": 422,
     "idempotency_key_missing": 400,
     "idempotency_key_malformed": 400,
-    "method_not_allowed": 405,
     # Who sent it is not established.
     "signature_missing": 401,
     "signature_malformed": 401,
@@ -70,13 +69,11 @@ STATUS: dict[str, int] = {
     # The bill.
     "bill_empty": 422,
     "item_unknown": 422,
-    "catalogue_missing": 422,
     "prescription_unknown": 422,
     "prescription_expired": 422,
     "prescription_exhausted": 409,
     "trace_code_used": 409,
     "trace_code_repeated": 422,
-    "disease_not_filed": 422,
     "benefit_kind_unknown": 422,
     "policy_missing": 422,
     "visit_closed": 409,

@@ -1,8 +1,8 @@
 """Settings of every deployment, read from the environment and from nowhere else.
 
 With an empty environment this is the embedded default: SQLite and a broker in a folder, for trying
-and for one counter. `DEPLOYMENT=production` turns on the checks of `config/startup.py`, which refuse
-to start with anything a fund could lose money by.
+and for one counter. `DEPLOYMENT=production` turns on the checks of `config/startup.py`, which
+refuse to start with anything a fund could lose money by.
 """
 
 from pathlib import Path

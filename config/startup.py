@@ -10,14 +10,12 @@ from django.db import connection
 
 
 def refuse_unsafe_start() -> None:
-    """Raise ImproperlyConfigured naming everything that is wrong; do nothing unless in production."""
+    """Raise ImproperlyConfigured naming everything that is wrong; only production is judged."""
     if not settings.PRODUCTION:
         return
     problems = [*_settings_problems(), *_database_problems(), *_broker_problems()]
     if problems:
-        raise ImproperlyConfigured(
-            "refusing to start in production: " + "; ".join(problems)
-        )
+        raise ImproperlyConfigured("refusing to start in production: " + "; ".join(problems))
 
 
 def _settings_problems() -> list[str]:

@@ -5,6 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from config import health
+from merchants.api import AnswerKeysEndpoint
 
 urlpatterns = [
     path("healthz", health.healthz),
@@ -12,6 +13,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path(".well-known/answer-keys.json", AnswerKeysEndpoint.as_view(), name="answer-keys"),
     path("api/v1/", include("merchants.urls")),
     path("api/v1/", include("settlement.urls")),
     path("", include("voucher.urls")),

@@ -1,8 +1,8 @@
 """The base of every signed endpoint: whose request it is, and the signed answer to it.
 
 A request is read in a fixed order: shape, digest, key, signature, age, then what the terminal and
-its merchant may do. A refusal found here has no inbox entry to remember it and is counted in a tally
-instead. The module knows no operation; subclasses answer with `messaging.inbox.Answer`.
+its merchant may do. A refusal found here has no inbox entry to remember it and is counted in a
+tally instead. The module knows no operation; subclasses answer with `messaging.inbox.Answer`.
 """
 
 import logging
@@ -179,15 +179,13 @@ class SignedEndpoint(APIView):
                     raise BodyTooLarge from None
                 parsed = signatures.parse_request(
                     method=request.method,
-                    authority=request.META.get("HTTP_HOST", ""),
+                    authority=request.get_host(),
                     path=signatures.wire_path(request.path),
                     query=request.META.get("QUERY_STRING", ""),
                     headers=headers,
                     body=body,
                 )
-                terminal = selectors.terminal_by_key(
-                    key_id=parsed.keyid, day=business_date(now)
-                )
+                terminal = selectors.terminal_by_key(key_id=parsed.keyid, day=business_date(now))
                 signatures.check(
                     parsed,
                     public_key=Ed25519PublicKey.from_public_bytes(terminal.public_key),
@@ -240,7 +238,7 @@ class SignedEndpoint(APIView):
 def signed_response(
     answer: Answer, *, request_signature: str | None, now: datetime
 ) -> HttpResponse:
-    """The answer over HTTP, signed by the server over status, digest and the request's signature."""
+    """The answer over HTTP, signed over status, digest and the request's signature."""
     content = answer.body.encode()
     key_id, private_key = services.current_answer_key(now=now)
     headers = signatures.sign_answer(
@@ -258,6 +256,4 @@ def signed_response(
     if answer.status == TRY_AGAIN:
         headers["Retry-After"] = "1"
     content_type = "application/problem+json" if answer.status >= 400 else "application/json"
-    return HttpResponse(
-        content, status=answer.status, content_type=content_type, headers=headers
-    )
+    return HttpResponse(content, status=answer.status, content_type=content_type, headers=headers)

@@ -113,7 +113,9 @@ class Operator(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["merchant", "code"], name="one_operator_a_merchant_and_code"),
+            models.UniqueConstraint(
+                fields=["merchant", "code"], name="one_operator_a_merchant_and_code"
+            ),
         ]
 
 
@@ -144,7 +146,9 @@ class Item(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["merchant", "code"], name="one_item_a_merchant_and_code"),
+            models.UniqueConstraint(
+                fields=["merchant", "code"], name="one_item_a_merchant_and_code"
+            ),
         ]
         indexes = [
             models.Index(fields=["merchant", "barcode"], name="items_by_barcode"),

@@ -76,8 +76,8 @@ def answer_once(
     digest = content_hash(path=request.path, body=request.body)
     with transaction.atomic(durable=True):
         claimed = sql.fetch(
-            "INSERT INTO messaging_inboxentry (actor, key, circle, path, content_hash, status, code,"
-            " param, body, request_id, received_at)"
+            "INSERT INTO messaging_inboxentry (actor, key, circle, path, content_hash, status,"
+            " code, param, body, request_id, received_at)"
             " VALUES (%s, %s, %s, %s, %s, NULL, '', '', '', %s, %s)"
             " ON CONFLICT (actor, key) DO NOTHING RETURNING id",
             (

@@ -44,15 +44,17 @@ class OutboxEntry(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["topic", "subject"], name="one_entry_a_topic_and_subject"),
+            models.UniqueConstraint(
+                fields=["topic", "subject"], name="one_entry_a_topic_and_subject"
+            ),
         ]
 
 
 class RefusalTally(models.Model):
     """Refusals that no inbox entry or scan remembers, counted by the minute.
 
-    Whoever may send anything at all can make such refusals, so they are counted, not listed: a flood
-    makes one row a minute, code, actor and path.
+    Whoever may send anything at all can make such refusals, so they are counted, not listed: a
+    flood makes one row a minute, code, actor and path.
     """
 
     minute_at = models.DateTimeField()

@@ -1,8 +1,9 @@
-"""What must follow a commit: rows written in that very commit, worked in batches, deleted when done.
+"""What must follow a commit: rows written in that very commit, worked in batches, deleted when
+done.
 
-Work is found by its presence, never by "id greater than last seen": a lower id can commit later. Two
-workers never take the same row (SKIP LOCKED); on SQLite the claiming transaction is IMMEDIATE and so
-alone. What a row means is its topic's business, not this module's.
+Work is found by its presence, never by "id greater than last seen": a lower id can commit later.
+Two workers never take the same row (SKIP LOCKED); on SQLite the claiming transaction is IMMEDIATE
+and so alone. What a row means is its topic's business, not this module's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -68,12 +69,10 @@ def _hand_over(
     for topic in dict.fromkeys(topic for _, topic, _ in rows):
         handlers[topic]([subject for _, of, subject in rows if of == topic], now)
     ids = [identifier for identifier, _, _ in rows]
-    sql.run(f"DELETE FROM messaging_outboxentry WHERE id IN ({sql.marks(ids)})", ids)  # noqa: S608
+    sql.run(f"DELETE FROM messaging_outboxentry WHERE id IN ({sql.marks(ids)})", ids)
 
 
-def _work_alone(
-    row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now: datetime
-) -> int:
+def _work_alone(row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now: datetime) -> int:
     try:
         with transaction.atomic(durable=True):
             held = OutboxEntry.objects.select_for_update(skip_locked=True).filter(pk=row[0])

@@ -1,8 +1,8 @@
 """The base class of every refusal, and the closed vocabulary that its subclasses make.
 
-A refusal is an exception with a `code`. Subclasses are defined beside the function that raises them;
-`vocabulary()` lists them all, `config/http.py` says which HTTP status each gets, and a test holds the
-two together. Nothing here knows HTTP.
+A refusal is an exception with a `code`. Subclasses are defined beside the function that raises
+them; `vocabulary()` lists them all, `config/http.py` says which HTTP status each gets, and a test
+holds the two together. Nothing here knows HTTP.
 """
 
 from typing import Any, ClassVar
@@ -43,7 +43,6 @@ def vocabulary() -> dict[str, type[Refusal]]:
     while waiting:
         kind = waiting.pop()
         waiting.extend(kind.__subclasses__())
-        if kind.code:
-            if found.setdefault(kind.code, kind) is not kind:
-                raise LookupError(f"two refusals share the code {kind.code}")
+        if kind.code and found.setdefault(kind.code, kind) is not kind:
+            raise LookupError(f"two refusals share the code {kind.code}")
     return found

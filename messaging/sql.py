@@ -1,9 +1,9 @@
 """Hand-written statements for the hot path, on PostgreSQL and SQLite alike.
 
-A scan or a settlement repeats a dozen statements; building each anew through the ORM would cost more
-than the database takes to run it. Statements here use `%s` marks and name columns as the models do.
-The two databases differ in how they hand over identifiers and moments, which this module evens out.
-It knows no table.
+A scan or a settlement repeats a dozen statements; building each anew through the ORM would cost
+more than the database takes to run it. Statements here use `%s` marks and name columns as the
+models do. The two databases differ in how they hand over identifiers and moments, which this module
+evens out. It knows no table.
 """
 
 import contextlib
@@ -88,7 +88,7 @@ def _insert_statement(model: type[models.Model], columns: tuple[str, ...], count
     names = [model._meta.get_field(name).column for name in columns]  # type: ignore[union-attr]
     quoted = ", ".join(f'"{name}"' for name in names)
     marks = ", ".join(["(" + ", ".join(["%s"] * len(names)) + ")"] * count)
-    return f'INSERT INTO "{model._meta.db_table}" ({quoted}) VALUES {marks}'  # noqa: S608
+    return f'INSERT INTO "{model._meta.db_table}" ({quoted}) VALUES {marks}'
 
 
 def insert_rows(

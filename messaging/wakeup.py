@@ -1,8 +1,8 @@
 """Telling a worker that there is something to do, without ever making a request wait for a broker.
 
 A thread of its own sends the message. Wake-ups that arrive while one is being sent become one, so a
-busy counter sends a few messages a second, not one a settlement. A broker that does not answer costs
-nothing here: the sweep finds the work.
+busy counter sends a few messages a second, not one a settlement. A broker that does not answer
+costs nothing here: the sweep finds the work.
 """
 
 import logging

@@ -12,10 +12,10 @@ from rest_framework.response import Response
 
 from merchants.endpoint import SignedEndpoint
 from merchants.selectors import TerminalFacts
+from messaging.bodies import to_json
 from messaging.inbox import Answer
 from settlement import operations
 from settlement.documentation import documented
-from settlement.requests import to_json
 
 
 class WriteEndpoint(SignedEndpoint):

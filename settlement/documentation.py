@@ -10,9 +10,7 @@ from settlement import operations
 
 
 def _schema(shape: type) -> dict[str, Any]:
-    (schema,), components = msgspec.json.schema_components(
-        [shape], ref_template="#/$defs/{name}"
-    )
+    (schema,), components = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
     return _inlined(schema, components)
 
 

@@ -19,23 +19,20 @@ from merchants import endpoint
 from merchants import selectors as merchants
 from merchants.selectors import TerminalFacts
 from messaging import inbox
+from messaging.bodies import FieldInvalid, Payload, decode, to_json
 from messaging.inbox import Answer
 from messaging.wakeup import wake_after_commit
 from settlement import tasks
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
-    FieldInvalid,
     OpenVisitRequest,
-    Payload,
     PickUpRequest,
     PrescribeRequest,
     RefundRequest,
     ReleaseRequest,
     ScanRequest,
     SettleRequest,
-    decode,
-    to_json,
 )
 from settlement.selectors import records
 from settlement.services.desk import Desk
@@ -65,7 +62,8 @@ OPERATIONS: dict[str, Operation] = {
     "estimate": Operation(BillRequest, estimate),
     "quote": Operation(BillRequest, quote),
     "release": Operation(
-        ReleaseRequest, lambda desk, _request, *, quote_id: release(desk, quote_id=quote_id),
+        ReleaseRequest,
+        lambda desk, _request, *, quote_id: release(desk, quote_id=quote_id),
         ids=("quote_id",),
     ),
     "settle": Operation(SettleRequest, settle, posts=True),
@@ -132,8 +130,8 @@ def _uuid(field: str, value: Any) -> UUID:
 
 
 def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
-    """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund, slip,
-    items, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid."""
+    """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund,
+    slip, items, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid."""
     merchant_id = terminal.merchant_id
     match name:
         case "items":

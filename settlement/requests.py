@@ -1,7 +1,8 @@
 """The shapes of what a terminal may send; `messaging/bodies.py` decodes them strictly.
 
 What fits here is well formed; whether it is true is for the services. A nested bill costs some ten
-microseconds this way and most of a millisecond in serializers, hence the exception to the framework.
+microseconds this way and most of a millisecond in serializers, hence the exception to the
+framework.
 """
 
 from datetime import date
@@ -11,9 +12,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 from msgspec import UNSET, Meta, UnsetType
 
-from messaging.bodies import BodyNotJson, FieldInvalid, Payload, decode, to_json
-
-__all__ = ["BodyNotJson", "FieldInvalid", "decode", "to_json"]
+from messaging.bodies import FieldInvalid, Payload
 
 # Amounts beyond this are no bill; it also keeps sums inside the database's bigint.
 MOST_FEN = 10**12
@@ -22,6 +21,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=30, pattern="^[a-z_]+$")]
 Code = Annotated[str, Meta(min_length=1, max_length=40)]
 Name = Annotated[str, Meta(max_length=60)]
 LongName = Annotated[str, Meta(max_length=120)]
+
 
 class Evidence(Payload):
     """What was presented: its type, and its value as it was read."""

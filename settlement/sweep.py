@@ -1,7 +1,7 @@
 """The posting sweep: a timer inside the worker that needs neither broker nor beat.
 
-A message about new work is only a wake-up. Every few seconds the sweep looks at the database anyway,
-so a lost message, a dead broker or a missing beat cost seconds and never a posting.
+A message about new work is only a wake-up. Every few seconds the sweep looks at the database
+anyway, so a lost message, a dead broker or a missing beat cost seconds and never a posting.
 """
 
 import logging

@@ -1,5 +1,5 @@
-"""Balances and the ledger. No row here is updated by more than one member's settlements: there is no
-fund balance, no merchant or shift total; such figures are derived from postings."""
+"""Balances and the ledger. No row here is updated by more than one member's settlements: there is
+no fund balance, no merchant or shift total; such figures are derived from postings."""
 
 from django.db import models
 from django.db.models import Q
@@ -19,8 +19,12 @@ class Account(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["member", "kind"], name="one_account_a_member_and_kind"),
-            models.CheckConstraint(condition=Q(balance_fen__gte=0), name="an_account_is_never_negative"),
+            models.UniqueConstraint(
+                fields=["member", "kind"], name="one_account_a_member_and_kind"
+            ),
+            models.CheckConstraint(
+                condition=Q(balance_fen__gte=0), name="an_account_is_never_negative"
+            ),
         ]
 
 
@@ -72,7 +76,9 @@ class Posting(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["transaction", "leg"], name="one_posting_a_transaction_and_leg"),
+            models.UniqueConstraint(
+                fields=["transaction", "leg"], name="one_posting_a_transaction_and_leg"
+            ),
             models.CheckConstraint(condition=~Q(amount_fen=0), name="a_posting_moves_something"),
         ]
         indexes = [models.Index(fields=["account"], name="postings_by_account")]

@@ -12,7 +12,8 @@ from voucher.models import Member
 class Scan(models.Model):
     """Evidence presented once, for a use the terminal declares, and what came of it.
 
-    Refused scans have their row too, with the refusal's code; what could not be established is null.
+    Refused scans have their row too, with the refusal's code; what could not be established is
+    null.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id)
@@ -34,7 +35,8 @@ class Scan(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(member__isnull=False) | ~Q(code=""), name="an_accepted_scan_has_a_member"
+                condition=Q(member__isnull=False) | ~Q(code=""),
+                name="an_accepted_scan_has_a_member",
             ),
         ]
         indexes = [
@@ -82,7 +84,9 @@ class FeeBatch(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["visit", "number"], name="one_fee_batch_a_visit_and_number"),
+            models.UniqueConstraint(
+                fields=["visit", "number"], name="one_fee_batch_a_visit_and_number"
+            ),
         ]
 
 
@@ -143,7 +147,9 @@ class Line(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["fee_batch", "number"], name="one_line_a_batch_and_number"),
+            models.UniqueConstraint(
+                fields=["fee_batch", "number"], name="one_line_a_batch_and_number"
+            ),
             models.CheckConstraint(condition=Q(amount_fen__gte=0), name="a_line_is_never_negative"),
         ]
 

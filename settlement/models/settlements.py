@@ -106,7 +106,9 @@ class Settlement(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["member", "member_seq"], name="one_settlement_a_member_and_seq"),
+            models.UniqueConstraint(
+                fields=["member", "member_seq"], name="one_settlement_a_member_and_seq"
+            ),
             models.CheckConstraint(
                 condition=Q(total_fen=F("fund_fen") + F("account_fen") + F("cash_fen")),
                 name="settlement_shares_make_the_total",
@@ -140,7 +142,9 @@ class Share(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["settlement", "payer"], name="one_share_a_settlement_and_payer"),
+            models.UniqueConstraint(
+                fields=["settlement", "payer"], name="one_share_a_settlement_and_payer"
+            ),
             models.CheckConstraint(condition=Q(amount_fen__gt=0), name="a_share_pays_something"),
         ]
 
@@ -172,7 +176,9 @@ class Refund(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["member", "member_seq"], name="one_refund_a_member_and_seq"),
+            models.UniqueConstraint(
+                fields=["member", "member_seq"], name="one_refund_a_member_and_seq"
+            ),
             models.CheckConstraint(
                 condition=Q(total_fen=F("fund_fen") + F("account_fen") + F("cash_fen")),
                 name="refund_shares_make_the_total",
@@ -190,6 +196,10 @@ class RefundShare(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["refund", "payer"], name="one_share_a_refund_and_payer"),
-            models.CheckConstraint(condition=Q(amount_fen__gt=0), name="a_refund_share_returns_something"),
+            models.UniqueConstraint(
+                fields=["refund", "payer"], name="one_share_a_refund_and_payer"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_fen__gt=0), name="a_refund_share_returns_something"
+            ),
         ]

@@ -141,7 +141,7 @@ def unsettled_lines(*, visit_id: UUID, fee_batch_ids: list[UUID] | None) -> list
         "SELECT l.id, b.service_date, l.code, l.national_code, l.name, l.quantity, l.unit_price,"
         " l.amount_fen, l.split_pack, l.trace_codes, l.prescription_number"
         " FROM settlement_line l JOIN settlement_feebatch b ON b.id = l.fee_batch_id"
-        f" WHERE l.visit_id = %s AND l.settlement_id IS NULL{among}"  # noqa: S608
+        f" WHERE l.visit_id = %s AND l.settlement_id IS NULL{among}"
         " ORDER BY b.number, l.number",
         params,
         kinds=(None, "date", None, None, None, None, None, None, "bool", None, None),

@@ -1,4 +1,4 @@
-"""Stored scans, visits, settlements and refunds, as a terminal of the same merchant may see them."""
+"""Stored scans, visits, settlements and refunds, as a terminal of their merchant sees them."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from merchants.selectors import TerminalFacts
 from messaging.days import business_date
 from settlement import benefits
 from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
+from settlement.selectors.coverage import scan_answer
 from settlement.selectors.presence import NotFound
 from settlement.selectors.rules import compiled_policy
 from voucher import selectors as members
@@ -34,9 +35,6 @@ def scan(*, scan_id: UUID, terminal: TerminalFacts, now: datetime) -> dict[str, 
     row = Scan.objects.filter(pk=scan_id, merchant_id=terminal.merchant_id, code="").first()
     if row is None or row.member_id is None:
         raise NotFound(param="scan_id")
-    # The one description of a scan lives with the service that makes it.
-    from settlement.services.scans import scan_answer
-
     day = business_date(now)
     return scan_answer(
         scan_id=str(row.id),
@@ -58,7 +56,9 @@ def settlement(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
     return settlement_record(row, audience="cashier")
 
 
-def settlement_record(row: Settlement, *, audience: Literal["citizen", "cashier"]) -> dict[str, Any]:
+def settlement_record(
+    row: Settlement, *, audience: Literal["citizen", "cashier"]
+) -> dict[str, Any]:
     """A stored settlement, its explanation recomputed from the stored result and its own policy."""
     result = benefits.result_from_dict(row.result)
     splits = {split.no: split for split in result.line_splits}
@@ -145,7 +145,9 @@ def refund(*, refund_id: UUID, merchant_id: int) -> dict[str, Any]:
 
 def visit(*, visit_id: UUID, merchant_id: int) -> dict[str, Any]:
     """A visit with its fee batches, settlements, prescriptions' numbers and pick-ups."""
-    row = Visit.objects.select_related("member").filter(pk=visit_id, merchant_id=merchant_id).first()
+    row = (
+        Visit.objects.select_related("member").filter(pk=visit_id, merchant_id=merchant_id).first()
+    )
     if row is None:
         raise NotFound(param="visit_id")
     return {

@@ -46,7 +46,7 @@ def catalogue_items(
     rows = sql.fetch(
         "SELECT national_code, name, item_class, first_pay_bp, price_limit, covered, account_ok,"
         " prescription_only, drug_group, disease_codes FROM settlement_catalogueitem"
-        f" WHERE area_code = %s AND national_code IN ({sql.marks(national_codes)})"  # noqa: S608
+        f" WHERE area_code = %s AND national_code IN ({sql.marks(national_codes)})"
         " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)",
         [area_code, *national_codes, day, day],
         kinds=(None, None, None, None, None, "bool", "bool", "bool", None, None),

@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants import selectors as merchants
 from messaging import sql
+from messaging.bodies import FieldInvalid
 from messaging.refusals import Refusal
 from settlement import benefits, money
-from settlement.requests import MOST_FEN, FieldInvalid, LineRequest
+from settlement.requests import MOST_FEN, LineRequest
 from settlement.selectors.rules import CatalogueFacts, catalogue_items
 from settlement.services.desk import Desk
 
@@ -283,7 +284,8 @@ def with_prescriptions(
     rows = sql.fetch(
         "SELECT p.number, l.national_code, l.id, p.until_date, l.quantity_e4 - l.filled_e4"
         " FROM settlement_prescription p JOIN settlement_prescriptionline l"
-        f" ON l.prescription_id = p.id WHERE p.member_id = %s AND p.number IN ({sql.marks(numbers)})",
+        " ON l.prescription_id = p.id"
+        f" WHERE p.member_id = %s AND p.number IN ({sql.marks(numbers)})",
         [member_id, *numbers],
         kinds=(None, None, None, "date", None),
     )

@@ -1,8 +1,8 @@
 """Posting: accepted settlements and refunds become ledger transactions, in batches, exactly once.
 
 The outbox row, the ledger transaction with its postings and the state of what was posted change in
-one commit. A unique key a transaction makes posting twice impossible, whatever a broker, a sweep and
-a second worker do at the same moment.
+one commit. A unique key a transaction makes posting twice impossible, whatever a broker, a sweep
+and a second worker do at the same moment.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,9 @@ def settlement_legs(
             legs.append((f"cash:{area_code}", -amount_fen))
             till += amount_fen
             continue
-        giver = f"member:{member_id}:personal" if payer == "account" else f"fund:{area_code}:{payer}"
+        giver = (
+            f"member:{member_id}:personal" if payer == "account" else f"fund:{area_code}:{payer}"
+        )
         legs.append((giver, -amount_fen))
         due += amount_fen
     if due:
@@ -47,7 +49,7 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
     """The outbox handler of accepted settlements, inside the batch's transaction."""
     rows = sql.fetch(
         "SELECT s.id, s.member_id, s.merchant_id, s.area_code, s.business_date, s.accounting_month"
-        f" FROM settlement_settlement s WHERE s.id IN ({sql.marks(subjects)})",  # noqa: S608
+        f" FROM settlement_settlement s WHERE s.id IN ({sql.marks(subjects)})",
         subjects,
         kinds=("uuid", None, None, None, "date", "date"),
     )
@@ -73,7 +75,7 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
     )
     sql.run(
         "UPDATE settlement_settlement SET state = 'posted', posted_at = %s"
-        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",  # noqa: S608
+        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",
         [now, *subjects],
     )
 
@@ -112,17 +114,15 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     )
     sql.run(
         "UPDATE settlement_refund SET state = 'posted', posted_at = %s"
-        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",  # noqa: S608
+        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",
         [now, *subjects],
     )
 
 
-def _shares(
-    table: str, owner: str, subjects: Sequence[UUID]
-) -> dict[UUID, list[tuple[str, int]]]:
+def _shares(table: str, owner: str, subjects: Sequence[UUID]) -> dict[UUID, list[tuple[str, int]]]:
     found: dict[UUID, list[tuple[str, int]]] = {}
     for identifier, payer, amount_fen in sql.fetch(
-        f"SELECT {owner}, payer, amount_fen FROM {table}"  # noqa: S608
+        f"SELECT {owner}, payer, amount_fen FROM {table}"
         f" WHERE {owner} IN ({sql.marks(subjects)}) ORDER BY id",
         subjects,
         kinds=("uuid", None, None),

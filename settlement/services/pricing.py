@@ -15,9 +15,10 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from merchants import services as merchants
+from messaging.bodies import FieldInvalid
 from messaging.refusals import Refusal
 from settlement import benefits
-from settlement.requests import BillRequest, FieldInvalid
+from settlement.requests import BillRequest
 from settlement.selectors.money import MoneyFacts, OpenQuote, money_facts
 from settlement.selectors.presence import (
     NotFound,
@@ -317,5 +318,4 @@ def result_answer(
             )
         ),
         "policy": policy.version,
-        "year_to_date": dict(result.year_to_date_after),
     }

@@ -9,11 +9,12 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from messaging import sql
+from messaging.bodies import to_json
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import benefits
 from settlement.models import Hold, Quote
-from settlement.requests import BillRequest, to_json
+from settlement.requests import BillRequest
 from settlement.selectors.presence import NotFound
 from settlement.services.desk import Desk
 from settlement.services.pricing import Priced, price, result_answer
@@ -134,7 +135,7 @@ def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...]) -> 
     if replaced:
         sql.run(
             "UPDATE settlement_quote SET state = 'replaced'"
-            f" WHERE id IN ({sql.marks(replaced)}) AND state = 'live'",  # noqa: S608
+            f" WHERE id IN ({sql.marks(replaced)}) AND state = 'live'",
             replaced,
         )
 

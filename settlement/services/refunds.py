@@ -156,4 +156,3 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
         "account_balance_fen": funds.balance_fen + account_fen,
         "accepted_at": moment(desk.now),
     }
-

@@ -1,11 +1,11 @@
 """A scan: evidence of presence presented once, for a declared use, and what came of it.
 
 The code is spent and the Scan row written in the same commit as the answer, refusals included: a
-valid code is burnt whatever the scan then comes to. No member lock is taken: nothing of the member's
-is written, and what is read here is read again under the lock by quote and settlement.
+valid code is burnt whatever the scan then comes to. No member lock is taken: nothing of the
+member's is written, and what is read here is read again under the lock by quote and settlement.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement.models import Scan
 from settlement.requests import ScanRequest
+from settlement.selectors.coverage import scan_answer
 from settlement.services.desk import Desk
 from voucher import selectors as members
 from voucher import services as vouchers
@@ -175,55 +176,3 @@ def check_member(facts: MemberFacts, *, desk: Desk) -> None:
     members.check_may_use(facts, day=desk.day)
     if facts.area_code != desk.terminal.area_code:
         raise OutOfAreaNotConnected
-
-
-def scan_answer(
-    *,
-    scan_id: str,
-    use: str,
-    expires_at: str,
-    ceiling_fen: int | None,
-    facts: MemberFacts,
-    merchant_id: int,
-    merchant_code: str,
-    day: date,
-) -> dict[str, Any]:
-    """Who is covered and for what. The name is masked: a pharmacy learns no more."""
-    return {
-        "scan_id": scan_id,
-        "use": use,
-        "expires_at": expires_at,
-        "member": {
-            "name": facts.masked_name,
-            "reference": members.merchant_reference(
-                member_id=facts.member_id, merchant_id=merchant_id
-            ),
-            "age": facts.age_on(day),
-            "sex": facts.sex,
-        },
-        "enrolment": {
-            "area_code": facts.area_code,
-            "scheme": facts.scheme,
-            "category": facts.category,
-        },
-        "entitlement": {
-            "state": facts.entitlement_state,
-            "pool": facts.pool_in_force,
-            "account": facts.account_in_force,
-        },
-        "benefits": [
-            *(
-                {
-                    "kind": filing.kind,
-                    "disease_code": filing.disease_code,
-                    "disease_name": filing.disease_name,
-                    "institution_chosen": not filing.institution_codes
-                    or merchant_code in filing.institution_codes,
-                }
-                for filing in facts.filings
-            ),
-            {"kind": "outpatient"},
-            {"kind": "pharmacy_account"},
-        ],
-        "limits": {"ceiling_fen": ceiling_fen},
-    }

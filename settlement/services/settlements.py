@@ -1,8 +1,9 @@
 """The accepted bill: every check again, one set of writes, final when it is answered.
 
 With a quote the figures are the quote's, to the fen, or the settlement is refused with what changed
-named; without one the bill is priced under the lock and obeys the same rules. Posting is left to the
-worker through the outbox; the account and the year to date are the settlement's own and change here.
+named; without one the bill is priced under the lock and obeys the same rules. Posting is left to
+the worker through the outbox; the account and the year to date are the settlement's own and change
+here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,13 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants import services as merchants
 from messaging import outbox, sql
+from messaging.bodies import to_json
 from messaging.days import accounting_month
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import benefits, money
 from settlement.models import FeeBatch, Line, Settlement, Share, Visit
-from settlement.requests import LineRequest, SettleRequest, to_json
+from settlement.requests import LineRequest, SettleRequest
 from settlement.selectors.money import MoneyFacts, money_facts
 from settlement.selectors.presence import (
     NotFound,
@@ -218,7 +220,7 @@ def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts |
     if visit is not None and row_ids:
         free = sql.fetch(
             "SELECT id FROM settlement_line WHERE settlement_id IS NULL"
-            f" AND id IN ({sql.marks(row_ids)})",  # noqa: S608
+            f" AND id IN ({sql.marks(row_ids)})",
             row_ids,
         )
         gone = set(row_ids) - {row[0] for row in free}
@@ -233,7 +235,7 @@ def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts |
         left = dict(
             sql.fetch(
                 "SELECT id, quantity_e4 - filled_e4 FROM settlement_prescriptionline"
-                f" WHERE id IN ({sql.marks(list(wanted))})",  # noqa: S608
+                f" WHERE id IN ({sql.marks(list(wanted))})",
                 list(wanted),
             )
         )
@@ -247,14 +249,13 @@ def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts |
 
 def _claim_traces(acceptance: _Acceptance, settlement_id: UUID) -> None:
     # A split pack is sold in parts by nature; its code may come again.
-    codes = sorted(
-        {code for line in acceptance.lines if not line["split_pack"] for code in line["trace_codes"]}
-    )
+    whole_packs = [line for line in acceptance.lines if not line["split_pack"]]
+    codes = sorted({code for line in whole_packs for code in line["trace_codes"]})
     if not codes:
         return
     values = ", ".join(["(%s, %s)"] * len(codes))
     claimed = sql.fetch(
-        f"INSERT INTO settlement_tracecode (code, settlement_id) VALUES {values}"  # noqa: S608
+        f"INSERT INTO settlement_tracecode (code, settlement_id) VALUES {values}"
         " ON CONFLICT (code) DO NOTHING RETURNING code",
         [value for code in codes for value in (code, settlement_id)],
     )
@@ -267,9 +268,7 @@ def _claim_traces(acceptance: _Acceptance, settlement_id: UUID) -> None:
             raise TraceCodeUsed(param=f"lines[{line['no'] - 1}].trace_codes", line_no=line["no"])
 
 
-def _write(
-    desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID
-) -> None:
+def _write(desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID) -> None:
     result = acceptance.result
     with sql.batch():
         if acceptance.visit is None:
@@ -277,7 +276,7 @@ def _write(
         else:
             row_ids = [line["row_id"] for line in acceptance.lines]
             sql.run(
-                f"UPDATE settlement_line SET settlement_id = %s WHERE id IN ({sql.marks(row_ids)})",  # noqa: S608
+                f"UPDATE settlement_line SET settlement_id = %s WHERE id IN ({sql.marks(row_ids)})",
                 [settlement_id, *row_ids],
             )
         retire_quotes(desk, member_id=acceptance.member_id, replaced=acceptance.replaces)

@@ -4,23 +4,16 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.utils.translation import gettext_lazy as _
 
-import msgspec
 from messaging import sql
+from messaging.bodies import FieldInvalid, to_json
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import money
 from settlement.models import FeeBatch, Pickup, PrescriptionLine, Visit
-from settlement.requests import (
-    AddFeesRequest,
-    FieldInvalid,
-
-    OpenVisitRequest,
-    PickUpRequest,
-    PrescribeRequest,
-    to_json,
-)
+from settlement.requests import AddFeesRequest, OpenVisitRequest, PickUpRequest, PrescribeRequest
 from settlement.selectors.presence import NotFound, VisitFacts, live_scan, open_visit
 from settlement.selectors.rules import catalogue_items
 from settlement.services.desk import Desk
@@ -51,9 +44,7 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
         raise FieldInvalid(
             param="kind", field="kind", problem=_("expected outpatient or inpatient")
         )
-    scan = live_scan(
-        scan_id=request.scan_id, merchant_id=desk.terminal.merchant_id, now=desk.now
-    )
+    scan = live_scan(scan_id=request.scan_id, merchant_id=desk.terminal.merchant_id, now=desk.now)
     if scan.use not in OPENING_USES or desk.terminal.merchant_kind == "pharmacy":
         raise ScanNotForThisUse(param="scan_id")
     facts = members.member_facts(member_id=scan.member_id, day=desk.day)
@@ -137,7 +128,8 @@ def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str
     number = (row[0] if row else 0) + 1
     if request.diagnoses:
         sql.run(
-            "UPDATE settlement_visit SET diagnoses = %s, department = %s, doctor = %s WHERE id = %s",
+            "UPDATE settlement_visit SET diagnoses = %s, department = %s, doctor = %s"
+            " WHERE id = %s",
             (
                 to_json(msgspec.to_builtins(request.diagnoses)),
                 request.department or visit.department,
@@ -298,8 +290,7 @@ def pick_up(desk: Desk, request: PickUpRequest, *, visit_id: UUID) -> dict[str, 
     if taken:
         raise AlreadyPickedUp(param="settlement_id")
     lines = sql.fetch(
-        "SELECT l.name, l.quantity FROM settlement_line l"
-        " WHERE l.settlement_id = %s ORDER BY l.id",
+        "SELECT l.name, l.quantity FROM settlement_line l WHERE l.settlement_id = %s ORDER BY l.id",
         (request.settlement_id,),
     )
     pickup_id = new_id()
