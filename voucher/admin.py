@@ -90,7 +90,7 @@ class MemberAdmin(LookOnly, admin.ModelAdmin):
         """First three and last four characters."""
         return masked_identity_number(
             vault.unseal(
-                member.identity_cipher,
+                bytes(member.identity_cipher),
                 purpose="identity",
                 data_key=vault.data_key_from_settings(),
             ).decode()

@@ -202,10 +202,10 @@ def _overlaps(rows: Sequence[Record], stored: dict[Key, tuple[int, Key]]) -> Ite
             groups[key[:-1]].append((key[-1], values[-1], None))
     for periods in groups.values():
         periods.sort(key=lambda period: period[0])
-        for (begin, end, record), (next_begin, _end, next_record) in pairwise(periods):
+        for (begin, end, earlier), (next_begin, _end, later) in pairwise(periods):
             if end is not None and end <= next_begin:
                 continue
-            blamed = record or next_record
+            blamed = earlier or later
             if blamed is not None:
                 expected = _("periods that do not overlap; one begins %(first)s, one %(second)s")
                 yield blamed.bad("until_date", expected % {"first": begin, "second": next_begin})
