@@ -6,6 +6,7 @@ is looked at again every minute, so that a withdrawn key is gone a minute later 
 
 import base64
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -90,15 +91,18 @@ def ensure_answer_key(*, now: datetime) -> AnswerKey:
     Two processes that find none make one between them.
     """
     while True:
-        rows = list(AnswerKey.objects.filter(not_after__gt=now))
+        # One read decides both whether a key is wanted and what it is called: a rival that saw the
+        # same wants the same id, and only one gets it.
+        known = list(AnswerKey.objects.all())
+        rows = [row for row in known if row.not_after > now]
         signing = [row for row in rows if row.not_before <= now]
         if not signing:
-            _make(not_before=now)
+            _make(known, not_before=now)
             continue
         current = max(signing, key=lambda row: (row.not_before, _number(row.key_id)))
         # A key that outlives the one in use takes over from it, whether or not it signs already.
         if max(row.not_after for row in rows) <= now + MADE_AHEAD:
-            _make(not_before=now + PUBLISHED_AHEAD)
+            _make(known, not_before=now + PUBLISHED_AHEAD)
         return current
 
 
@@ -106,16 +110,16 @@ def _number(key_id: str) -> int:
     return int(key_id.rpartition("-")[2])
 
 
-def _make(*, not_before: datetime) -> None:
-    # Of two processes the second finds the number taken, and uses the first one's key.
-    taken = [_number(key_id) for key_id in AnswerKey.objects.values_list("key_id", flat=True)]
+def _make(known: Iterable[AnswerKey], *, not_before: datetime) -> None:
+    """Insert the key after those known, unless a rival just did."""
+    number = max((_number(row.key_id) for row in known), default=0) + 1
     private_key = Ed25519PrivateKey.generate()
     sql.run(
         "INSERT INTO merchants_answerkey"
         " (key_id, public_key, private_key_cipher, not_before, not_after)"
         " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (key_id) DO NOTHING",
         (
-            f"server-{max(taken, default=0) + 1}",
+            f"server-{number}",
             private_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
             vault.seal(
                 private_key.private_bytes_raw(),
@@ -138,7 +142,7 @@ def rotate_answer_key(*, now: datetime, withdraw: bool = False) -> AnswerKey:
         if withdraw:
             # Also one that has not begun: it stays as a row, so that no other key takes its id.
             AnswerKey.objects.filter(not_after__gt=now).update(not_after=now)
-        _make(not_before=now)
+        _make(AnswerKey.objects.all(), not_before=now)
     forget_answer_key()
     return ensure_answer_key(now=now)
 
