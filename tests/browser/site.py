@@ -1,0 +1,64 @@
+"""A whole site for browser tests, in processes of its own: `python -m tests.browser.site PORT`.
+
+The world of `tests/world.py` with logins, on a database in VAR_DIR, behind the real web server, with
+the posting sweep beside it. Prints "ready" on a line of its own once the data is there.
+"""
+
+import os
+import subprocess
+import sys
+
+import django
+
+PASSWORD = "correct horse battery"  # noqa: S105
+
+
+def prepare() -> None:
+    """Migrate, make the world and its logins."""
+    from django.contrib.auth.models import Group, User
+    from django.core.management import call_command
+
+    from merchants import services as merchants
+    from portal.roles import FUND_GROUP
+    from tests.world import World
+
+    call_command("migrate", verbosity=0)
+    world = World.made()
+    prescription = world.prescription()
+    for member, name in ((world.retiree, "citizen"), (world.worker, "worker")):
+        member.user = User.objects.create_user(name, password=PASSWORD)
+        member.save(update_fields=["user"])
+    for merchant, name, shown in (
+        (world.pharmacy, "pharmacist", "赵柜台"),
+        (world.clinic, "cashier", "钱收费"),
+    ):
+        user = User.objects.create_user(name, password=PASSWORD)
+        merchants.add_operator(merchant_id=merchant.pk, user=user, code="0001", name=shown)
+    fund = User.objects.create_user("fund", password=PASSWORD)
+    fund.groups.add(Group.objects.create(name=FUND_GROUP))
+    User.objects.create_user("nobody", password=PASSWORD)
+    print(f"prescription {prescription}", flush=True)
+
+
+def serve(port: int) -> int:
+    """Answer until stopped, posting beside it. The web server is a process of its own: it forks its
+    workers, and a fork of a process with threads may inherit locks that nobody will release."""
+    from django.utils import timezone
+
+    from settlement.sweep import Sweep
+
+    granian = [
+        "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4",
+        "--host", "127.0.0.1", "--port", str(port), "config.wsgi:application",
+    ]  # fmt: skip
+    web = subprocess.Popen([sys.executable, "-m", *granian])
+    Sweep(clock=timezone.now, every_s=0.3, batch=50).start()
+    return web.wait()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    prepare()
+    print("ready", flush=True)
+    sys.exit(serve(int(sys.argv[1])))
