@@ -12,7 +12,7 @@ COMMANDS := run test demo bench lint lock clean
 
 $(COMMANDS):
 	@for python in "$$PYTHON" python3 python3.14 python3.13 python3.12 python3.11; do \
-	  [ -n "$$python" ] && "$$python" -c '' 2>/dev/null && exec "$$python" -m launch.bootstrap $@; \
+	  [ -n "$$python" ] && "$$python" -c 'f""' 2>/dev/null && exec "$$python" -m launch.bootstrap $@; \
 	done; \
 	echo "No Python was found: install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)." >&2; \
 	exit 1

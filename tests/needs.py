@@ -121,11 +121,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each thing that is absent."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """One line for each thing that is absent, after everything else that pytest says."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
     for probe in NEEDS.values():
         need = probe()
-        if need.found is None:
-            terminalreporter.write_line(
-                f"not exercised: {need.name} ({need.reason}): {need.covers}"
-            )
+        if not need.found:
+            reporter.write_line(f"not exercised: {need.name} ({need.reason}): {need.covers}")
