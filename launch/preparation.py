@@ -12,9 +12,9 @@ from pathlib import Path
 import django
 from django.apps import apps
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
-from launch.console import Step
+from launch.console import Step, say_trouble
 
 # How the process ends when all went well but nobody has bought anything yet.
 NOTHING_SETTLED_YET = 3
@@ -57,4 +57,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CommandError as error:
+        say_trouble(str(error))
+        sys.exit(1)
