@@ -1,0 +1,237 @@
+"""The invariants of the books, each a question to the rows that must find nothing.
+
+Used after every race and every fault. The expectation is worked out here in its own words: nothing
+of the posting code is called, because a check that shares code with what it checks agrees with its
+mistakes. That total money is conserved is deliberately not among the questions that matter: a
+settlement posted twice, or never, conserves it too.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Sum
+
+from messaging.models import InboxEntry, OutboxEntry
+from settlement.models import (
+    Account,
+    LedgerTransaction,
+    Posting,
+    Refund,
+    Scan,
+    Settlement,
+    TraceCode,
+    YearToDate,
+)
+from voucher.models import SpentCode
+
+# Fen by account row.
+Balances = Mapping[int, int]
+
+
+def balances() -> dict[int, int]:
+    """What every account has now: take it before anything is settled, as the opening."""
+    return dict(Account.objects.values_list("pk", "balance_fen"))
+
+
+def violations(*, opening: Balances, drained: bool = True) -> list[str]:
+    """Everything that is wrong, a sentence each. `opening` holds what the accounts began with
+    outside the ledger; `drained` says that nothing may be left unposted."""
+    return [
+        *_acknowledged_and_there(),
+        *(_everything_posted() if drained else _everything_will_be_posted()),
+        *_posted_once_and_rightly(),
+        *_balances_equal_their_entries(opening),
+        *_year_to_date_is_the_sum_of_its_parts(),
+        *_sequences_without_gaps(),
+        *_one_code_one_use(),
+        *_packs_are_sold_once(),
+    ]
+
+
+def assert_sound(*, opening: Balances, drained: bool = True) -> None:
+    """Raise AssertionError with everything that is wrong."""
+    wrong = violations(opening=opening, drained=drained)
+    assert not wrong, "\n".join(wrong)
+
+
+def _answers(path: str) -> list[dict[str, Any]]:
+    rows = InboxEntry.objects.filter(path=path, status=201).values_list("body", flat=True)
+    return [json.loads(body) for body in rows]
+
+
+def _acknowledged_and_there() -> list[str]:
+    """I1 and half of I10: each accepted answer has its own row, and no row is without an answer."""
+    wrong = [
+        f"inbox {entry.pk} is committed without an answer"
+        for entry in InboxEntry.objects.filter(status=None)
+    ]
+    for path, name, model in (
+        ("settle", "settlement_id", Settlement),
+        ("refund", "refund_id", Refund),
+    ):
+        told = Counter(answer[name] for answer in _answers(path))
+        stored = {str(pk) for pk in model.objects.values_list("pk", flat=True)}
+        wrong += [f"{name} {pk} was acknowledged and is not there" for pk in told.keys() - stored]
+        wrong += [f"{name} {pk} is there and nobody was told" for pk in stored - told.keys()]
+        wrong += [f"{name} {pk} answers {n} requests" for pk, n in told.items() if n > 1]
+    return wrong
+
+
+def _everything_posted() -> list[str]:
+    """I2."""
+    wrong = [
+        f"{type(row).__name__.lower()} {row.pk} is not posted"
+        for model in (Settlement, Refund)
+        for row in model.objects.exclude(state="posted")
+    ]
+    return wrong + [f"outbox {row.pk} is left over" for row in OutboxEntry.objects.all()]
+
+
+def _everything_will_be_posted() -> list[str]:
+    """I2 before the drain: what is not posted has its outbox row, what is posted has none."""
+    waiting = {(row.topic, row.subject) for row in OutboxEntry.objects.all()}
+    unposted = {
+        (topic, pk)
+        for topic, model in (("post_settlement", Settlement), ("post_refund", Refund))
+        for pk in model.objects.filter(state="accepted").values_list("pk", flat=True)
+    }
+    return [f"{topic} {pk} is accepted and nobody will post it" for topic, pk in unposted - waiting] + [
+        f"{topic} {pk} waits and is posted or gone" for topic, pk in waiting - unposted
+    ]
+
+
+def _expected_legs(row: Settlement | Refund, sign: int) -> Counter[tuple[str, int]]:
+    settlement = row if isinstance(row, Settlement) else row.settlement
+    legs: Counter[tuple[str, int]] = Counter()
+    owed = taken = 0
+    for share in row.shares.all():
+        amount_fen = share.amount_fen
+        if share.payer == "cash":
+            legs[f"cash:{settlement.area_code}", -sign * amount_fen] += 1
+            taken += amount_fen
+        elif share.payer == "account":
+            legs[f"member:{row.member_id}:personal", -sign * amount_fen] += 1
+            owed += amount_fen
+        else:
+            legs[f"fund:{settlement.area_code}:{share.payer}", -sign * amount_fen] += 1
+            owed += amount_fen
+    if owed:
+        legs[f"merchant:{row.merchant_id}:due", sign * owed] += 1
+    if taken:
+        legs[f"merchant:{row.merchant_id}:till", sign * taken] += 1
+    return legs
+
+
+def _posted_once_and_rightly() -> list[str]:
+    """I3, a settlement at a time: exactly the legs its shares call for, once."""
+    expected: dict[str, Counter[tuple[str, int]]] = {}
+    for row in Settlement.objects.filter(state="posted").prefetch_related("shares"):
+        expected[str(row.pk)] = _expected_legs(row, 1)
+    for refund in (
+        Refund.objects.filter(state="posted").select_related("settlement").prefetch_related("shares")
+    ):
+        expected[str(refund.pk)] = _expected_legs(refund, -1)
+    found: defaultdict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
+    for key, account, amount_fen in Posting.objects.filter(
+        transaction__kind__in=("settlement", "refund")
+    ).values_list("transaction__key", "account", "amount_fen"):
+        found[key.partition(":")[2]][account, amount_fen] += 1
+    wrong = [
+        f"{subject} should have the legs {dict(expected.get(subject, {}))}"
+        f" and has {dict(found.get(subject, {}))}"
+        for subject in expected.keys() | found.keys()
+        if expected.get(subject, Counter()) != found.get(subject, Counter())
+    ]
+    wrong += [
+        f"transaction {key} sums to {total}"
+        for key, total in LedgerTransaction.objects.values_list("key").annotate(
+            total=Sum("postings__amount_fen")
+        )
+        if total != 0
+    ]
+    return wrong
+
+
+def _balances_equal_their_entries(opening: Balances) -> list[str]:
+    """I5 and I6: opening + posted legs + legs of what is accepted and unposted; never negative."""
+    wrong = []
+    posted = dict(
+        Posting.objects.filter(account__startswith="member:")
+        .values_list("account")
+        .annotate(total=Sum("amount_fen"))
+    )
+    unposted: Counter[int] = Counter()
+    for row in Settlement.objects.filter(state="accepted"):
+        unposted[row.member_id] -= row.account_fen
+    for refund in Refund.objects.filter(state="accepted"):
+        unposted[refund.member_id] += refund.account_fen
+    for account in Account.objects.all():
+        due = (
+            opening.get(account.pk, 0)
+            + posted.get(f"member:{account.member_id}:personal", 0)
+            + unposted[account.member_id]
+        )
+        if account.balance_fen != due:
+            wrong.append(f"account {account.pk} holds {account.balance_fen}, its entries say {due}")
+        if account.balance_fen < 0:
+            wrong.append(f"account {account.pk} is negative")
+    return wrong
+
+
+def _year_to_date_is_the_sum_of_its_parts() -> list[str]:
+    """What every settlement added and no refund took back, by member, year and accumulator."""
+    due: Counter[tuple[int, int, str]] = Counter()
+    for row in Settlement.objects.all():
+        if row.refunded_fen not in (0, row.total_fen):
+            return [f"settlement {row.pk} is refunded in part, which this check does not know"]
+        returned = row.refunds.exists()
+        for name, amount_fen in row.result["year_to_date_delta"].items():
+            due[row.member_id, row.benefit_year, name] += 0 if returned else amount_fen
+    stored = {
+        (row.member_id, row.benefit_year, name): amount_fen
+        for row in YearToDate.objects.all()
+        for name, amount_fen in row.amounts.items()
+    }
+    return [
+        f"year to date {place} is {stored.get(place, 0)} and should be {due[place]}"
+        for place in stored.keys() | due.keys()
+        if stored.get(place, 0) != due[place]
+    ]
+
+
+def _sequences_without_gaps() -> list[str]:
+    taken: defaultdict[int, list[int]] = defaultdict(list)
+    for model in (Settlement, Refund):
+        for member_id, seq in model.objects.values_list("member_id", "member_seq"):
+            taken[member_id].append(seq)
+    return [
+        f"member {member_id} has the sequence {sorted(seqs)}"
+        for member_id, seqs in taken.items()
+        if sorted(seqs) != list(range(1, len(seqs) + 1))
+    ]
+
+
+def _one_code_one_use() -> list[str]:
+    """I7: each accepted scan spent a code of its own."""
+    spent = Counter(SpentCode.objects.values_list("scan_id", flat=True))
+    return [
+        f"accepted scan {pk} spent {spent[pk]} codes"
+        for pk in Scan.objects.filter(code="").values_list("pk", flat=True)
+        if spent[pk] != 1
+    ]
+
+
+def _packs_are_sold_once() -> list[str]:
+    """Every whole pack of a settlement that stands is claimed by it; no other claim exists."""
+    sold: Counter[tuple[str, str]] = Counter()
+    for row in Settlement.objects.filter(refunded_fen=0).prefetch_related("lines"):
+        for line in row.lines.all():
+            if not line.split_pack:
+                sold.update((code, str(row.pk)) for code in line.trace_codes)
+    claimed = {(row.code, str(row.settlement_id)) for row in TraceCode.objects.all()}
+    wrong = [f"pack {code} of settlement {pk} is not claimed" for code, pk in sold.keys() - claimed]
+    wrong += [f"pack {code} is claimed by {pk} and not on it" for code, pk in claimed - sold.keys()]
+    packs = Counter(code for code, _ in sold)
+    return wrong + [f"pack {code} was sold {n} times" for code, n in packs.items() if n > 1]
