@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -49,14 +49,39 @@ def _from_sqlite(value: Any, kind: Kind) -> Any:
     raise LookupError(kind)
 
 
+def _cursor() -> Any:
+    """The cursor that statements of this connection share on PostgreSQL.
+
+    Making Django's cursor for each statement costs more than running it. Transactions, connection
+    handling and errors stay Django's; so do the statements while somebody records queries.
+    """
+    connection.ensure_connection()
+    raw = connection.connection
+    cursor = getattr(raw, "_hot_path_cursor", None)
+    if cursor is None or cursor.closed:
+        cursor = raw._hot_path_cursor = raw.cursor()
+    return cursor
+
+
+def _fetch_postgresql(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    if connection.queries_logged:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, params)
+            return cursor.fetchall()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        cursor = _cursor()
+        cursor.execute(statement, params)
+        return cast(list[tuple[Any, ...]], cursor.fetchall())
+
+
 def fetch(
     statement: str, params: Sequence[Any] = (), *, kinds: Sequence[Kind] = ()
 ) -> list[tuple[Any, ...]]:
     """All rows of a statement. `kinds` says uuid, datetime, date or bool per column."""
+    if not _is_sqlite():
+        return _fetch_postgresql(statement, params)
     with connection.cursor() as cursor:
-        if not _is_sqlite():
-            cursor.execute(statement, params)
-            return cursor.fetchall()
         cursor.execute(statement, [_to_sqlite(value) for value in params])
         rows = cursor.fetchall()
     if not kinds:
@@ -72,35 +97,61 @@ def fetch_one(
     return rows[0] if rows else None
 
 
-def run(statement: str, params: Sequence[Any] = ()) -> int:
-    """Execute without reading anything back. Answers how many rows were touched; inside `batch`
-    that figure is not known yet and -1 is answered."""
-    with connection.cursor() as cursor:
-        if _is_sqlite():
-            cursor.execute(statement, [_to_sqlite(value) for value in params])
-        else:
-            cursor.execute(statement, params)
-        return int(cursor.rowcount)
+def run(statement: str, params: Sequence[Any] = ()) -> None:
+    """Execute without reading anything back."""
+    if _is_sqlite() or connection.queries_logged:
+        values = [_to_sqlite(value) for value in params] if _is_sqlite() else params
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+        return
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        _cursor().execute(statement, params)
 
 
 @lru_cache(maxsize=512)
-def _insert_statement(model: type[models.Model], columns: tuple[str, ...], count: int) -> str:
-    names = [model._meta.get_field(name).column for name in columns]  # type: ignore[union-attr]
-    quoted = ", ".join(f'"{name}"' for name in names)
-    marks = ", ".join(["(" + ", ".join(["%s"] * len(names)) + ")"] * count)
-    return f'INSERT INTO "{model._meta.db_table}" ({quoted}) VALUES {marks}'
+def _values_statement(model: type[models.Model], columns: tuple[str, ...], count: int) -> str:
+    marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * count)
+    return f"{_insert_into(model, columns)} VALUES {marks}"
+
+
+@lru_cache(maxsize=512)
+def _arrays_statement(model: type[models.Model], columns: tuple[str, ...]) -> str:
+    casts = ", ".join(f"%s::{_plain_type(model, name)}[]" for name in columns)
+    return f"{_insert_into(model, columns)} SELECT * FROM unnest({casts})"
+
+
+def _insert_into(model: type[models.Model], columns: tuple[str, ...]) -> str:
+    names = ", ".join(f'"{_field(model, name).column}"' for name in columns)
+    return f'INSERT INTO "{model._meta.db_table}" ({names})'
+
+
+def _field(model: type[models.Model], name: str) -> Any:
+    return model._meta.get_field(name)
+
+
+def _plain_type(model: type[models.Model], name: str) -> str:
+    """The column's type without its length: `varchar(40)` would cut where it should refuse."""
+    return str(_field(model, name).db_type(connection)).partition("(")[0]
 
 
 def insert_rows(
     model: type[models.Model], columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Insert rows in one statement (SQLite and PostgreSQL both cap its parameters, so long lists go
-    in slices). Columns are field names of the model; JSON is handed over as text. Columns that are
-    left out must have a database default or be the automatic key."""
+    """Insert rows in one statement. Columns are field names of the model; JSON is handed over as
+    text. Columns that are left out must have a database default or be the automatic key.
+
+    On PostgreSQL several rows go as one array a column, so that the statement is the same however
+    many there are and stays prepared; SQLite caps the parameters of a statement, so there long
+    lists go in slices.
+    """
+    if len(rows) > 1 and not _is_sqlite():
+        run(_arrays_statement(model, columns), [list(column) for column in zip(*rows, strict=True)])
+        return
     slice_size = max(1, 30_000 // len(columns))
     for start in range(0, len(rows), slice_size):
         part = rows[start : start + slice_size]
-        run(_insert_statement(model, columns, len(part)), [value for row in part for value in row])
+        run(_values_statement(model, columns, len(part)), [value for row in part for value in row])
 
 
 def for_update() -> str:

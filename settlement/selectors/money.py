@@ -30,6 +30,8 @@ class MoneyFacts:
     year_to_date: dict[str, int]
     next_seq: int
     open_quotes: tuple[OpenQuote, ...]
+    # Whether rows of ended quotes still say live: time ended them, nobody has written it down yet.
+    has_run_out_quotes: bool
 
     def available_fen(self, *, but_for: frozenset[UUID] = frozenset()) -> int:
         """What the account can give: its balance less what other live quotes hold."""
@@ -37,36 +39,35 @@ class MoneyFacts:
         return max(0, self.balance_fen - held)
 
 
+# The member's figures once, beside each quote that says live; one row without a quote.
+_MONEY = (
+    "SELECT a.id, a.balance_fen, y.amounts,"
+    " (SELECT max(member_seq) FROM settlement_settlement WHERE member_id = m.id),"
+    " (SELECT max(member_seq) FROM settlement_refund WHERE member_id = m.id),"
+    " q.id, q.terminal_id, q.merchant_id, q.reads_year_to_date,"
+    " coalesce((SELECT sum(h.amount_fen) FROM settlement_hold h WHERE h.quote_id = q.id), 0),"
+    " q.expires_at"
+    " FROM voucher_member m"
+    " LEFT JOIN settlement_account a ON a.member_id = m.id AND a.kind = 'personal'"
+    " LEFT JOIN settlement_yeartodate y ON y.member_id = m.id AND y.benefit_year = %s"
+    " LEFT JOIN settlement_quote q ON q.member_id = m.id AND q.state = 'live'"
+    " WHERE m.id = %s"
+)
+_MONEY_KINDS = (None, None, None, None, None, "uuid", None, None, "bool", None, "datetime")
+
+
 def money_facts(*, member_id: int, benefit_year: int, now: datetime) -> MoneyFacts:
-    """Two statements: the member's figures, and the quotes that are still live."""
-    row = sql.fetch_one(
-        "SELECT"
-        " (SELECT id FROM settlement_account WHERE member_id = %s AND kind = 'personal'),"
-        " (SELECT balance_fen FROM settlement_account WHERE member_id = %s AND kind = 'personal'),"
-        " (SELECT amounts FROM settlement_yeartodate WHERE member_id = %s AND benefit_year = %s),"
-        " (SELECT max(member_seq) FROM settlement_settlement WHERE member_id = %s),"
-        " (SELECT max(member_seq) FROM settlement_refund WHERE member_id = %s)",
-        (member_id, member_id, member_id, benefit_year, member_id, member_id),
-    )
-    assert row is not None
-    account_id, balance_fen, amounts, settled, refunded = row
+    """One statement. Whether a quote has run out is judged here, by time alone."""
+    rows = sql.fetch(_MONEY, (benefit_year, member_id), kinds=_MONEY_KINDS)
+    account_id, balance_fen, amounts, settled, refunded = rows[0][:5]
+    quotes = [
+        OpenQuote(*row[5:9], held_fen=int(row[9]), expires_at=row[10]) for row in rows if row[5]
+    ]
     return MoneyFacts(
         account_id=account_id,
         balance_fen=balance_fen or 0,
         year_to_date=msgspec.json.decode(amounts) if amounts else {},
         next_seq=max(settled or 0, refunded or 0) + 1,
-        open_quotes=open_quotes(member_id=member_id, now=now),
+        open_quotes=tuple(quote for quote in quotes if quote.expires_at > now),
+        has_run_out_quotes=any(quote.expires_at <= now for quote in quotes),
     )
-
-
-def open_quotes(*, member_id: int, now: datetime) -> tuple[OpenQuote, ...]:
-    """The member's quotes that hold something now; expiry is judged here, by time alone."""
-    rows = sql.fetch(
-        "SELECT q.id, q.terminal_id, q.merchant_id, q.reads_year_to_date,"
-        " coalesce((SELECT sum(h.amount_fen) FROM settlement_hold h WHERE h.quote_id = q.id), 0),"
-        " q.expires_at FROM settlement_quote q"
-        " WHERE q.member_id = %s AND q.state = 'live' AND q.expires_at > %s",
-        (member_id, now),
-        kinds=("uuid", None, None, "bool", None, "datetime"),
-    )
-    return tuple(OpenQuote(*row[:4], int(row[4]), row[5]) for row in rows)

@@ -57,16 +57,37 @@ def catalogue_items(
     }
 
 
-def policy_in_force(*, area_code: str, day: date) -> tuple[int, benefits.Policy]:
-    """Row id and compiled policy for an area and day. Raises PolicyMissing."""
-    row = sql.fetch_one(
-        "SELECT id FROM settlement_policy WHERE area_code = %s AND from_date <= %s"
-        " AND (until_date IS NULL OR until_date > %s) ORDER BY from_date DESC, id DESC LIMIT 1",
-        (area_code, day, day),
+def rules_in_force(
+    *, area_code: str, national_codes: Sequence[str], day: date
+) -> tuple[int, benefits.Policy, dict[str, CatalogueFacts]]:
+    """Policy row, compiled policy and catalogue entries of an area on a day, in one statement.
+
+    Raises PolicyMissing.
+    """
+    rows = sql.fetch(
+        "SELECT p.id, c.national_code, c.name, c.item_class, c.first_pay_bp, c.price_limit,"
+        " c.covered, c.account_ok, c.prescription_only, c.drug_group, c.disease_codes"
+        " FROM (SELECT id, area_code FROM settlement_policy WHERE area_code = %s"
+        " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)"
+        " ORDER BY from_date DESC, id DESC LIMIT 1) p"
+        " LEFT JOIN settlement_catalogueitem c ON c.area_code = p.area_code"
+        f" AND c.national_code IN ({sql.marks(national_codes) or 'NULL'})"
+        " AND c.from_date <= %s AND (c.until_date IS NULL OR c.until_date > %s)",
+        [area_code, day, day, *national_codes, day, day],
+        kinds=(None, None, None, None, None, None, "bool", "bool", "bool", None, None),
     )
-    if row is None:
+    if not rows:
         raise PolicyMissing
-    return row[0], compiled_policy(row[0])
+    policy_id = rows[0][0]
+    return (
+        policy_id,
+        compiled_policy(policy_id),
+        {
+            row[1]: CatalogueFacts(*row[1:10], disease_codes=tuple(msgspec.json.decode(row[10])))
+            for row in rows
+            if row[1] is not None
+        },
+    )
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from messaging.bodies import FieldInvalid
 from messaging.refusals import Refusal
 from settlement import benefits, money
 from settlement.requests import MOST_FEN, LineRequest
-from settlement.selectors.rules import CatalogueFacts, catalogue_items
+from settlement.selectors.rules import CatalogueFacts
 from settlement.services.desk import Desk
 
 
@@ -162,10 +162,8 @@ class BillLine:
         }
 
 
-def read_lines(
-    desk: Desk, requested: Sequence[LineRequest], *, service_date: date
-) -> list[BillLine]:
-    """Check figures and codes of lines as they were sent.
+def read_lines(desk: Desk, requested: Sequence[LineRequest]) -> list[BillLine]:
+    """Check figures and codes of lines as they were sent; the catalogue is yet to be asked.
 
     Raises BillEmpty, TooManyLines, FieldInvalid, AmountNegative, QuantityNotPositive,
     AmountMismatch, ItemUnknown, TraceCodeRepeated, each naming the line.
@@ -211,22 +209,22 @@ def read_lines(
                 facts=None,
             )
         )
-    return with_catalogue(bare, area_code=desk.terminal.area_code, service_date=service_date)
+    return bare
+
+
+def national_codes(lines: Sequence[BillLine]) -> list[str]:
+    """The codes to ask the catalogue for, each once."""
+    return sorted({line.national_code for line in lines if line.national_code})
 
 
 def with_catalogue(
-    lines: Sequence[BillLine], *, area_code: str, service_date: date
+    lines: Sequence[BillLine], facts: Mapping[str, CatalogueFacts]
 ) -> list[BillLine]:
-    """The lines with what the area's catalogue says of them on that day.
+    """The lines with what the area's catalogue says of them on their day.
 
     A national code that the catalogue does not have is refused when the line named it itself;
     mapped by the merchant's list, it is the member's own to pay. Raises ItemUnknown.
     """
-    facts = catalogue_items(
-        area_code=area_code,
-        national_codes=sorted({line.national_code for line in lines if line.national_code}),
-        day=service_date,
-    )
     found: list[BillLine] = []
     for line in lines:
         fact = facts.get(line.national_code)

@@ -30,12 +30,13 @@ from settlement.selectors.presence import (
     settled_under_scan,
     unsettled_lines,
 )
-from settlement.selectors.rules import policy_in_force
+from settlement.selectors.rules import rules_in_force
 from settlement.services.desk import Desk
 from settlement.services.lines import (
     BillEmpty,
     BillLine,
     TooManyLines,
+    national_codes,
     read_lines,
     with_catalogue,
     with_prescriptions,
@@ -113,8 +114,11 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
     check_member(facts, desk=desk)
     merchants.check_capability(desk.terminal, bill.benefit_kind)
     lines, service_date = _lines_of(desk, bill, visit=visit)
+    policy_id, policy, catalogue = rules_in_force(
+        area_code=facts.area_code, national_codes=national_codes(lines), day=service_date
+    )
+    lines = with_catalogue(lines, catalogue)
     lines = with_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
-    policy_id, policy = policy_in_force(area_code=facts.area_code, day=service_date)
     if bill.benefit_kind not in policy.kinds:
         raise BenefitKindUnknown(param="benefit_kind")
     money = money_facts(
@@ -202,7 +206,7 @@ def _lines_of(
     desk: Desk, bill: BillRequest, *, visit: VisitFacts | None
 ) -> tuple[list[BillLine], date]:
     if visit is None:
-        return read_lines(desk, bill.lines or [], service_date=desk.day), desk.day
+        return read_lines(desk, bill.lines or []), desk.day
     if bill.lines is not None:
         raise FieldInvalid(
             param="lines", field="lines", problem=_("a visit's lines are uploaded as a fee batch")
@@ -232,8 +236,7 @@ def _lines_of(
         )
         for number, row in enumerate(rows, start=1)
     ]
-    found = with_catalogue(lines, area_code=desk.terminal.area_code, service_date=service_date)
-    return found, service_date
+    return lines, service_date
 
 
 def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:

@@ -43,7 +43,12 @@ def quote(desk: Desk, bill: BillRequest) -> dict[str, Any]:
     quote_id = new_id()
     expires_at = desk.now + timedelta(seconds=settings.QUOTE_LIFETIME_S)
     with sql.batch():
-        retire_quotes(desk, member_id=priced.scan.member_id, replaced=priced.replaces)
+        retire_quotes(
+            desk,
+            member_id=priced.scan.member_id,
+            replaced=priced.replaces,
+            run_out=priced.money.has_run_out_quotes,
+        )
         sql.insert_rows(
             Quote,
             (
@@ -125,13 +130,14 @@ def _answer(priced: Priced) -> dict[str, Any]:
     )
 
 
-def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...]) -> None:
-    """Write down what time and this till have ended, so that a new quote may be live."""
-    sql.run(
-        "UPDATE settlement_quote SET state = 'expired'"
-        " WHERE member_id = %s AND state = 'live' AND expires_at <= %s",
-        (member_id, desk.now),
-    )
+def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...], run_out: bool) -> None:
+    """Write down what time (`run_out`) and this till have ended: a new quote may then be live."""
+    if run_out:
+        sql.run(
+            "UPDATE settlement_quote SET state = 'expired'"
+            " WHERE member_id = %s AND state = 'live' AND expires_at <= %s",
+            (member_id, desk.now),
+        )
     if replaced:
         sql.run(
             "UPDATE settlement_quote SET state = 'replaced'"

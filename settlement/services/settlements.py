@@ -279,7 +279,12 @@ def _write(desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id
                 f"UPDATE settlement_line SET settlement_id = %s WHERE id IN ({sql.marks(row_ids)})",
                 [settlement_id, *row_ids],
             )
-        retire_quotes(desk, member_id=acceptance.member_id, replaced=acceptance.replaces)
+        retire_quotes(
+            desk,
+            member_id=acceptance.member_id,
+            replaced=acceptance.replaces,
+            run_out=acceptance.money.has_run_out_quotes,
+        )
         if acceptance.quote_id is not None:
             sql.run(
                 "UPDATE settlement_quote SET state = 'confirmed' WHERE id = %s",

@@ -1,6 +1,7 @@
 """A visit: opened by a scan (挂号), filled with fee batches, prescriptions and pick-ups."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +14,24 @@ from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import money
 from settlement.models import FeeBatch, Pickup, PrescriptionLine, Visit
-from settlement.requests import AddFeesRequest, OpenVisitRequest, PickUpRequest, PrescribeRequest
+from settlement.requests import (
+    AddFeesRequest,
+    LineRequest,
+    OpenVisitRequest,
+    PickUpRequest,
+    PrescribeRequest,
+)
 from settlement.selectors.presence import NotFound, VisitFacts, live_scan, open_visit
 from settlement.selectors.rules import catalogue_items
 from settlement.services.desk import Desk
-from settlement.services.lines import ItemUnknown, QuantityNotPositive, read_lines
+from settlement.services.lines import (
+    BillLine,
+    ItemUnknown,
+    QuantityNotPositive,
+    national_codes,
+    read_lines,
+    with_catalogue,
+)
 from settlement.services.pricing import BILLING_USES, ScanNotForThisUse
 from settlement.services.scans import check_member
 from settlement.services.settlements import moment, write_lines
@@ -50,7 +64,7 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
     facts = members.member_facts(member_id=scan.member_id, day=desk.day)
     check_member(facts, desk=desk)
     lines = (
-        read_lines(desk, [request.registration_line], service_date=desk.day)
+        read_lines_with_catalogue(desk, [request.registration_line], service_date=desk.day)
         if request.registration_line
         else []
     )
@@ -121,7 +135,7 @@ def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str
             raise NotFound(param="scan_id")
         if scan.use not in BILLING_USES:
             raise ScanNotForThisUse(param="scan_id")
-    lines = read_lines(desk, request.lines, service_date=service_date)
+    lines = read_lines_with_catalogue(desk, request.lines, service_date=service_date)
     row = sql.fetch_one(
         "SELECT coalesce(max(number), 0) FROM settlement_feebatch WHERE visit_id = %s", (visit_id,)
     )
@@ -140,6 +154,17 @@ def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str
     batch = _write_batch(desk, visit_id=visit_id, number=number, request=request, lines=lines)
     assert batch is not None
     return batch
+
+
+def read_lines_with_catalogue(
+    desk: Desk, requested: Sequence[LineRequest], *, service_date: date
+) -> list[BillLine]:
+    """Lines to upload: refused now if the catalogue does not know what they name themselves."""
+    lines = read_lines(desk, requested)
+    facts = catalogue_items(
+        area_code=desk.terminal.area_code, national_codes=national_codes(lines), day=service_date
+    )
+    return with_catalogue(lines, facts)
 
 
 def _write_batch(
