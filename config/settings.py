@@ -113,7 +113,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Broker -------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
 BROKER_IS_EMBEDDED = CELERY_BROKER_URL.startswith("filesystem:")
 CELERY_TASK_DEFAULT_QUEUE = "posting"
 CELERY_TASK_IGNORE_RESULT = True
@@ -244,6 +244,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Scans, visits, estimates, quotes, settlements and refunds for a merchant's own "
     "software. Start with docs/api.md.",
     "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": ["settlement.documentation.complete"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

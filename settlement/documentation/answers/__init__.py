@@ -1,0 +1,46 @@
+"""The shapes of what the API answers, for its document.
+
+Services answer plain values; these say which. A test converts the answers of a real run into these
+shapes strictly, so that a member more, less or of another kind fails. Nothing is decoded with them
+at run time.
+"""
+
+from .bills import (
+    Estimated,
+    Outcome,
+    Quoted,
+    Refunded,
+    RefundRecord,
+    Released,
+    Settled,
+    SettlementRecord,
+    Slip,
+)
+from .presence import FeeBatchAnswer, PickedUp, Prescribed, ScanAnswer, VisitOpened, VisitRecord
+from .shapes import AnswerShape, Problem
+from .terminals import AnswerKeys, Enrolled, Items, Rolled, Saved
+
+__all__ = [
+    "AnswerKeys",
+    "AnswerShape",
+    "Enrolled",
+    "Estimated",
+    "FeeBatchAnswer",
+    "Items",
+    "Outcome",
+    "PickedUp",
+    "Prescribed",
+    "Problem",
+    "Quoted",
+    "RefundRecord",
+    "Refunded",
+    "Released",
+    "Rolled",
+    "Saved",
+    "ScanAnswer",
+    "Settled",
+    "SettlementRecord",
+    "Slip",
+    "VisitOpened",
+    "VisitRecord",
+]

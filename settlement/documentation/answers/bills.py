@@ -1,0 +1,181 @@
+"""Answers about money: estimates, quotes, settlements, slips, refunds, and a request's outcome."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from .presence import StoredLine
+from .shapes import AnswerShape, Fen, ShareShape, Texts
+
+
+class PricedLine(StoredLine):
+    """A line taken apart; the four parts make its amount."""
+
+    in_range_fen: Fen
+    first_pay_fen: Annotated[int, Meta(description="先行自付, the member's part before benefits.")]
+    over_limit_fen: Annotated[int, Meta(description="The excess over a price limit.")]
+    out_of_scope_fen: Annotated[int, Meta(description="自费, nothing a fund looks at.")]
+    reason: Annotated[str | None, Meta(description="Why it is out of scope.")]
+
+
+class Estimated(AnswerShape):
+    """Who would pay what."""
+
+    total_fen: Fen
+    shares: list[ShareShape]
+    pool_fen: Annotated[int, Meta(description="All funds together.")]
+    account_fen: Fen
+    cash_fen: Fen
+    lines: list[PricedLine]
+    explanation: Texts
+    policy: Annotated[str, Meta(description="The version of the policy that was applied.")]
+
+
+class Quoted(Estimated):
+    """Who will pay what if it is settled in time."""
+
+    quote_id: UUID
+    expires_at: datetime
+    seconds_left: int
+    reads_year_to_date: Annotated[
+        bool, Meta(description="True: no other till may quote for this person meanwhile.")
+    ]
+
+
+class Released(AnswerShape):
+    """The quote holds nothing any more."""
+
+    quote_id: UUID
+    state: Literal["released"]
+
+
+class Settled(Estimated):
+    """The accepted bill: final, on disk. Posting follows."""
+
+    settlement_id: UUID
+    state: Literal["accepted"]
+    visit_id: UUID
+    scan_id: UUID
+    quote_id: UUID | None
+    member_seq: int
+    benefit_kind: str
+    business_date: date
+    service_date: date
+    benefit_year: int
+    account_balance_fen: Annotated[int, Meta(description="What is left on the account.")]
+    accepted_at: datetime
+
+
+class RefundRecord(AnswerShape):
+    """A returned settlement with what each payer got back."""
+
+    refund_id: UUID
+    settlement_id: UUID
+    state: Literal["accepted", "posted"]
+    reason: str
+    member_seq: int
+    business_date: date
+    total_fen: Fen
+    shares: list[ShareShape]
+    accepted_at: datetime
+    posted_at: datetime | None
+
+
+class SettledLine(AnswerShape):
+    """A line of a stored settlement, taken apart."""
+
+    no: int
+    code: str
+    national_code: str
+    name: str
+    quantity: str
+    unit_price: str
+    amount_fen: Fen
+    in_range_fen: Fen
+    first_pay_fen: Fen
+    over_limit_fen: Fen
+    out_of_scope_fen: Fen
+    reason: str | None
+
+
+class SettlementRecord(AnswerShape):
+    """A settlement as it is kept."""
+
+    settlement_id: UUID
+    state: Literal["accepted", "posted"]
+    visit_id: UUID
+    scan_id: UUID
+    quote_id: UUID | None
+    member_seq: int
+    benefit_kind: str
+    disease_code: str | None
+    business_date: date
+    service_date: date
+    benefit_year: int
+    total_fen: Fen
+    pool_fen: Fen
+    account_fen: Fen
+    cash_fen: Fen
+    refunded_fen: Fen
+    shares: list[ShareShape]
+    lines: list[SettledLine]
+    explanation: Texts
+    policy: str
+    engine_version: str
+    trace_hash: str
+    accepted_at: datetime
+    posted_at: datetime | None
+    refunds: list[RefundRecord]
+
+
+class MerchantName(AnswerShape):
+    """The institution on a slip."""
+
+    code: str
+    name: str
+
+
+class MemberName(AnswerShape):
+    """The person on a slip, masked."""
+
+    name: str
+
+
+class SlipRecord(SettlementRecord):
+    """A settlement with the names a slip bears."""
+
+    merchant: MerchantName
+    member: MemberName
+
+
+class Slip(AnswerShape):
+    """The one-bill slip; `text` is its plain-language part, ready to print."""
+
+    slip: SlipRecord
+    text: Texts
+
+
+class Refunded(AnswerShape):
+    """An accepted refund: every payer has its part back."""
+
+    refund_id: UUID
+    settlement_id: UUID
+    state: Literal["accepted"]
+    member_seq: int
+    business_date: date
+    total_fen: Fen
+    shares: list[ShareShape]
+    account_balance_fen: int
+    accepted_at: datetime
+
+
+class Outcome(AnswerShape):
+    """What a request was answered, refusals included."""
+
+    idempotency_key: str
+    operation: str
+    status: int
+    code: Annotated[str | None, Meta(description="The refusal's code, or null.")]
+    answer: Annotated[dict[str, Any], Meta(description="The body, as it was answered then.")]

@@ -1,0 +1,287 @@
+"""What the API document says of each operation that no code says elsewhere: its place, its meaning,
+what it answers, and every refusal it may meet, in the order in which they are judged.
+
+The meanings of the codes are `docs/refusals.md`'s; shapes of requests are the very structs that
+decode them.
+"""
+
+from dataclasses import dataclass
+
+from merchants.requests import EnrolRequest, RollRequest, SaveItemsRequest
+from messaging.bodies import Payload
+from settlement.requests import (
+    AddFeesRequest,
+    BillRequest,
+    OpenVisitRequest,
+    PickUpRequest,
+    PrescribeRequest,
+    RefundRequest,
+    ReleaseRequest,
+    ScanRequest,
+    SettleRequest,
+)
+
+from . import answers
+from .answers import AnswerShape
+
+TAGS = {
+    "terminals": "Becoming a terminal, and the merchant's item list.",
+    "scans": "A code presented for a declared use: who is covered, and for what.",
+    "visits": "A clinic's or hospital's visit: 挂号, 就诊, 取药.",
+    "bills": "Who pays what: estimates, quotes, settlements, slips, refunds.",
+    "outcomes": "What became of a request whose answer was lost.",
+    "keys": "Published keys. No signature needed.",
+}
+
+# Judged before anything else of a signed request, in this order.
+SIGNATURE = (
+    "body_too_large",
+    "signature_missing",
+    "digest_missing",
+    "signature_malformed",
+    "terminal_unknown",
+    "signature_invalid",
+    "signature_stale",
+    "terminal_revoked",
+    "merchant_suspended",
+    "agreement_not_in_force",
+)
+WRITE = (
+    "idempotency_key_missing",
+    "idempotency_key_malformed",
+    "digest_mismatch",
+    "idempotency_key_reused",
+    "body_not_json",
+    "field_invalid",
+)
+CODE = (
+    "code_malformed",
+    "code_version_unknown",
+    "payment_code",
+    "code_key_unknown",
+    "code_signature_invalid",
+    "code_from_the_future",
+    "code_expired",
+    "code_used",
+    "code_not_for_this_use",
+    "code_not_for_this_merchant",
+)
+MEMBER = (
+    "voucher_missing",
+    "voucher_suspended",
+    "voucher_closed",
+    "member_deceased",
+    "not_enrolled",
+    "entitlement_suspended",
+    "out_of_area_not_connected",
+)
+LINES = (
+    "bill_empty",
+    "too_many_lines",
+    "amount_negative",
+    "quantity_not_positive",
+    "amount_mismatch",
+    "trace_code_repeated",
+    "item_unknown",
+)
+PRESCRIPTIONS = ("prescription_unknown", "prescription_expired", "prescription_exhausted")
+SCAN = ("not_found", "scan_expired", "scan_not_for_this_use")
+BILL = (
+    *SCAN,
+    "visit_closed",
+    *MEMBER,
+    "capability_missing",
+    *LINES,
+    *PRESCRIPTIONS,
+    "policy_missing",
+    "benefit_kind_unknown",
+    "open_quote_elsewhere",
+    "ceiling_exceeded",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation. `signed` ones carry the signature's headers and refusals, writes the key's."""
+
+    tag: str
+    status: int
+    answer: type[AnswerShape]
+    request: type[Payload] | None = None
+    description: str = ""
+    refusals: tuple[str, ...] = ()
+    signed: bool = True
+
+
+ENTRIES: dict[str, Entry] = {
+    "enrol": Entry(
+        "terminals",
+        201,
+        answers.Enrolled,
+        EnrolRequest,
+        refusals=(
+            "body_too_large",
+            "body_not_json",
+            "field_invalid",
+            "public_key_invalid",
+            "enrolment_code_unknown",
+            "enrolment_code_used",
+            "key_in_use",
+        ),
+        signed=False,
+    ),
+    "roll": Entry(
+        "terminals",
+        200,
+        answers.Rolled,
+        RollRequest,
+        refusals=("public_key_invalid", "key_in_use"),
+    ),
+    "look_items": Entry("terminals", 200, answers.Items, refusals=("field_invalid",)),
+    "save_items": Entry("terminals", 200, answers.Saved, SaveItemsRequest),
+    "scan": Entry(
+        "scans",
+        201,
+        answers.ScanAnswer,
+        ScanRequest,
+        "Send the digits as they were read. A genuine code is spent by this, whatever the answer. "
+        "`use` is one of registration, consultation, settlement, drug_pickup, admission, deposit, "
+        "pharmacy_purchase; the scan is good for that use, at your institution, for half an hour. "
+        "Of the types of evidence only `voucher_code` is connected; national_code, identity_card, "
+        "social_security_card and face are known and answered `evidence_not_connected`.",
+        ("use_unknown", "evidence_unknown", "evidence_not_connected", *CODE, *MEMBER),
+    ),
+    "look_scan": Entry(
+        "scans",
+        200,
+        answers.ScanAnswer,
+        None,
+        "Cover and benefits are as of now, not as of the scan.",
+        ("field_invalid", "not_found"),
+    ),
+    "open_visit": Entry(
+        "visits",
+        201,
+        answers.VisitOpened,
+        OpenVisitRequest,
+        "Needs a scan for registration, consultation or admission. `kind` is outpatient or "
+        "inpatient. A `registration_line` becomes the first fee batch, settled like any other. "
+        "Only here does an institution learn the person's full name and document number.",
+        (*SCAN, *MEMBER, *LINES),
+    ),
+    "look_visit": Entry(
+        "visits",
+        200,
+        answers.VisitRecord,
+        None,
+        "With its fee batches, settlements, prescriptions and pick-ups.",
+        ("field_invalid", "not_found"),
+    ),
+    "add_fees": Entry(
+        "visits",
+        201,
+        answers.FeeBatchAnswer,
+        AddFeesRequest,
+        "Any number of batches until the visit is closed. Diagnoses replace the earlier ones.",
+        (*SCAN, "visit_closed", *LINES),
+    ),
+    "prescribe": Entry(
+        "visits",
+        201,
+        answers.Prescribed,
+        PrescribeRequest,
+        "`valid_days` counts today. The number goes into the `prescription` of the lines that fill "
+        "it, here or at a pharmacy.",
+        ("not_found", "visit_closed", "item_unknown", "quantity_not_positive"),
+    ),
+    "pick_up": Entry(
+        "visits",
+        201,
+        answers.PickedUp,
+        PickUpRequest,
+        "Needs a scan of its own for drug_pickup, by the person of the visit.",
+        (*SCAN, "visit_closed", "already_picked_up"),
+    ),
+    "estimate": Entry(
+        "bills",
+        200,
+        answers.Estimated,
+        BillRequest,
+        "Any number of times. A pharmacy's bill has `scan_id` and `lines`; a visit's bill has "
+        "`visit_id` and takes the unsettled lines of its fee batches, or of `fee_batch_ids`. "
+        "A visit of today needs no further scan; another needs a live one for settlement.",
+        BILL,
+    ),
+    "quote": Entry(
+        "bills",
+        201,
+        answers.Quoted,
+        BillRequest,
+        "The figures of an estimate, held for two minutes. The same till's earlier quote for the "
+        "person is replaced.",
+        BILL,
+    ),
+    "release": Entry(
+        "bills",
+        200,
+        answers.Released,
+        ReleaseRequest,
+        "Send `{}`. Releasing twice is the same as once.",
+        ("not_found", "quote_not_live"),
+    ),
+    "settle": Entry(
+        "bills",
+        201,
+        answers.Settled,
+        SettleRequest,
+        "With `quote_id` the figures are the quote's, to the fen. With a bill instead (the members "
+        "of an estimate) it is priced and accepted at once. Give `cash_fen`, the cash you mean to "
+        "take: another figure is refused with `cash_differs` instead of accepted.",
+        (
+            "quote_expired",
+            "quote_not_live",
+            "line_changed",
+            *BILL,
+            "cash_differs",
+            "trace_code_used",
+        ),
+    ),
+    "look_settlement": Entry(
+        "bills",
+        200,
+        answers.SettlementRecord,
+        None,
+        "`state` turns from accepted to posted when the ledger has it, usually within a second.",
+        ("field_invalid", "not_found"),
+    ),
+    "look_slip": Entry(
+        "bills",
+        200,
+        answers.Slip,
+        None,
+        "What the member is handed: `text` line by line, or your own form from `slip`.",
+        ("field_invalid", "not_found"),
+    ),
+    "refund": Entry(
+        "bills",
+        201,
+        answers.Refunded,
+        RefundRequest,
+        "The whole settlement, by its id; no scan is needed. Give the cash part back when this is "
+        "accepted.",
+        ("not_found", "already_refunded"),
+    ),
+    "look_refund": Entry(
+        "bills", 200, answers.RefundRecord, None, "", ("field_invalid", "not_found")
+    ),
+    "look_outcome": Entry(
+        "outcomes",
+        200,
+        answers.Outcome,
+        None,
+        "`status`, `code` and `answer` are those of the request that carried the key, refusals "
+        "included. `outcome_unknown` means that it never arrived.",
+        ("outcome_unknown",),
+    ),
+    "answer_keys": Entry("keys", 200, answers.AnswerKeys, signed=False),
+}
