@@ -43,6 +43,9 @@ def decode(kind: type[P], body: bytes) -> P:
     try:
         payload = msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:
+        # The shape is judged while reading, so the rest may not even be JSON.
+        if body and not _is_json(body):
+            raise BodyNotJson from None
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BodyNotJson from None
@@ -50,6 +53,14 @@ def decode(kind: type[P], body: bytes) -> P:
     if b"\\u0000" in body and _holds_nul(msgspec.json.decode(body)):
         raise BodyNotJson
     return payload
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _holds_nul(value: Any) -> bool:
