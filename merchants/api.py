@@ -85,7 +85,7 @@ class EnrolEndpoint(APIView):
                     "key_id": "t7-21fe31dfa154a261626b",
                     "merchant": {
                         "code": "P37030099001",
-                        "name": "康和大药房",
+                        "name": "青柳大药房（演示）",
                         "kind": "pharmacy",
                         "area_code": "370300",
                     },
@@ -257,7 +257,7 @@ class ItemsEndpoint(SignedEndpoint):
                     "items": [
                         {
                             "code": "1001",
-                            "barcode": "6900000010018",
+                            "barcode": "2099000010015",
                             "name": "苯磺酸氨氯地平片",
                             "initials": "bhsaldpp",
                             "spec": "5mg×28片",
@@ -293,7 +293,7 @@ class ItemsEndpoint(SignedEndpoint):
                             "code": "1001",
                             "name": "苯磺酸氨氯地平片",
                             "unit_price": "18.60",
-                            "barcode": "6900000010018",
+                            "barcode": "2099000010015",
                             "national_code": "XC08CAA190A001010199001",
                         },
                         {"code": "9001", "name": "红枣枸杞茶", "unit_price": "29.9"},

@@ -66,7 +66,7 @@ def _rows_of_csv(content: bytes) -> list[list[str]]:
 
 
 def _cell(value: object) -> str:
-    # A spreadsheet keeps codes that look like numbers as numbers; 6900000010018.0 is no bar code.
+    # A spreadsheet keeps codes that look like numbers as numbers; 2099000010015.0 is no bar code.
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:.6f}".rstrip("0")
     return "" if value is None else str(value)

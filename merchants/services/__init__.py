@@ -21,7 +21,7 @@ from .answer_keys import (
     rotate_answer_key,
 )
 from .institutions import add_operator, register_merchant, set_merchant_state
-from .items import ItemInput, SavedItems, save_items
+from .items import ItemInput, SavedItems, initials_of, save_items
 from .terminals import (
     EnrolmentCodeUnknown,
     EnrolmentCodeUsed,
@@ -53,6 +53,7 @@ __all__ = [
     "enrol_terminal",
     "ensure_answer_key",
     "forget_answer_key",
+    "initials_of",
     "issue_enrolment_code",
     "key_id_of",
     "page_terminal",
