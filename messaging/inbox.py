@@ -6,6 +6,7 @@ answer; only passing trouble rolls back, and then nothing is stored. It knows no
 status but what it is handed to store.
 """
 
+import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from . import sql
+from . import sql, vault
 from .refusals import Refusal
 
 
@@ -42,6 +43,8 @@ class Request:
     path: str
     body: bytes
     request_id: str
+    # The answer names a person in full: it is kept encrypted.
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,32 @@ def answer_once(
         sql.run(
             "UPDATE messaging_inboxentry SET status = %s, code = %s, param = %s, body = %s"
             " WHERE id = %s",
-            (answer.status, answer.code, answer.param[:200], answer.body, claimed[0][0]),
+            (
+                answer.status,
+                answer.code,
+                answer.param[:200],
+                _sealed(answer.body) if request.private else answer.body,
+                claimed[0][0],
+            ),
         )
     return answer
+
+
+# A stored answer is a JSON object, which begins with a brace: no answer looks sealed by chance.
+_SEALED = "sealed:"
+_PURPOSE = "inbox-answer"
+
+
+def _sealed(body: str) -> str:
+    sealed = vault.seal(body.encode(), purpose=_PURPOSE, data_key=vault.data_key_from_settings())
+    return _SEALED + base64.b64encode(sealed).decode()
+
+
+def _opened(stored: str) -> str:
+    if not stored.startswith(_SEALED):
+        return stored
+    sealed = base64.b64decode(stored.removeprefix(_SEALED))
+    return vault.unseal(sealed, purpose=_PURPOSE, data_key=vault.data_key_from_settings()).decode()
 
 
 def _stored(request: Request, digest: str) -> Answer:
@@ -112,7 +138,7 @@ def _stored(request: Request, digest: str) -> Answer:
     )
     if row is None or row[0] != digest:
         raise KeyReused
-    return Answer(status=row[1], body=row[2], code=row[3], param=row[4], replayed=True)
+    return Answer(status=row[1], body=_opened(row[2]), code=row[3], param=row[4], replayed=True)
 
 
 def outcome(*, circle: str, key: str) -> tuple[str, Answer]:
@@ -124,4 +150,6 @@ def outcome(*, circle: str, key: str) -> tuple[str, Answer]:
     )
     if row is None:
         raise OutcomeUnknown(param="idempotency_key")
-    return row[0], Answer(status=row[1], body=row[2], code=row[3], param=row[4], replayed=True)
+    return row[0], Answer(
+        status=row[1], body=_opened(row[2]), code=row[3], param=row[4], replayed=True
+    )

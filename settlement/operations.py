@@ -45,27 +45,25 @@ from settlement.services.visits import add_fees, open_a_visit, pick_up, prescrib
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A write: what it takes, what does it, which ids its address carries, whether it must post."""
+    """A write: what it takes, what does it, which ids its address carries, whether something must
+    be posted after it, whether its answer names a person in full."""
 
     shape: type[Payload]
     service: Callable[..., dict[str, Any]]
     ids: tuple[str, ...] = ()
     posts: bool = False
+    private: bool = False
 
 
 OPERATIONS: dict[str, Operation] = {
     "scan": Operation(ScanRequest, record_scan),
-    "open_visit": Operation(OpenVisitRequest, open_a_visit),
+    "open_visit": Operation(OpenVisitRequest, open_a_visit, private=True),
     "add_fees": Operation(AddFeesRequest, add_fees, ids=("visit_id",)),
     "prescribe": Operation(PrescribeRequest, prescribe, ids=("visit_id",)),
     "pick_up": Operation(PickUpRequest, pick_up, ids=("visit_id",)),
     "estimate": Operation(BillRequest, estimate),
     "quote": Operation(BillRequest, quote),
-    "release": Operation(
-        ReleaseRequest,
-        lambda desk, _request, *, quote_id: release(desk, quote_id=quote_id),
-        ids=("quote_id",),
-    ),
+    "release": Operation(ReleaseRequest, release, ids=("quote_id",)),
     "settle": Operation(SettleRequest, settle, posts=True),
     "refund": Operation(RefundRequest, refund, posts=True),
 }
@@ -108,6 +106,7 @@ def perform(
             path=path,
             body=body,
             request_id=request_id,
+            private=operation.private,
         ),
         now=now,
         work=work,

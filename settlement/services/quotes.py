@@ -14,7 +14,7 @@ from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import benefits
 from settlement.models import Hold, Quote
-from settlement.requests import BillRequest
+from settlement.requests import BillRequest, ReleaseRequest
 from settlement.selectors.presence import NotFound
 from settlement.services.desk import Desk
 from settlement.services.pricing import Priced, price, result_answer
@@ -146,7 +146,7 @@ def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...], run
         )
 
 
-def release(desk: Desk, *, quote_id: UUID) -> dict[str, Any]:
+def release(desk: Desk, request: ReleaseRequest, *, quote_id: UUID) -> dict[str, Any]:
     """Give back what a quote holds; releasing twice is the same as once.
 
     Raises NotFound, QuoteNotLive for one that was confirmed or replaced.
@@ -157,22 +157,7 @@ def release(desk: Desk, *, quote_id: UUID) -> dict[str, Any]:
     )
     if row is None:
         raise NotFound(param="quote_id")
-    _release(member_id=row[0], quote_id=quote_id)
-    return {"quote_id": str(quote_id), "state": "released"}
-
-
-def release_own(*, member_id: int, quote_id: UUID) -> None:
-    """The citizen gives back a till's quote. Raises NotFound, QuoteNotLive."""
-    row = sql.fetch_one(
-        "SELECT 1 FROM settlement_quote WHERE id = %s AND member_id = %s", (quote_id, member_id)
-    )
-    if row is None:
-        raise NotFound(param="quote_id")
-    _release(member_id=member_id, quote_id=quote_id)
-
-
-def _release(*, member_id: int, quote_id: UUID) -> None:
-    members.lock_member(member_id=member_id)
+    members.lock_member(member_id=row[0])
     state = sql.fetch("SELECT state FROM settlement_quote WHERE id = %s", (quote_id,))[0][0]
     if state in ("confirmed", "replaced"):
         raise QuoteNotLive(param="quote_id")
@@ -180,3 +165,4 @@ def _release(*, member_id: int, quote_id: UUID) -> None:
         "UPDATE settlement_quote SET state = 'released' WHERE id = %s AND state = 'live'",
         (quote_id,),
     )
+    return {"quote_id": str(quote_id), "state": "released"}
