@@ -31,8 +31,9 @@ class _ShownOutput(io.TextIOBase):
 
     def write(self, text: str) -> int:
         self.text += text
-        if last := text.strip().splitlines()[-1:]:
-            self.step.progress(last[0][:40])
+        # `migrate` ends each of its lines with a separate OK.
+        if (last := text.strip().splitlines()[-1:]) and last != ["OK"]:
+            self.step.progress(last[0].strip()[:40])
         return len(text)
 
 
