@@ -76,7 +76,7 @@ function tick() {
   veil.hidden = !current || alive;
   veil.textContent = gettext("This code has ended. A new one comes as soon as the network is back.");
   document.getElementById("life-text").textContent = alive
-    ? interpolate(gettext("Show this to the scanner. Good for %s s, renews itself."), [left])
+    ? interpolate(gettext("Good for %s s, renews itself"), [left])
     : gettext("Fetching a new code…");
   if (now >= nextAsk && !document.hidden) renew();
 }

@@ -58,6 +58,7 @@ function go(next) {
     tab(name).tabIndex = name === step ? 0 : -1;
   }
   for (const box of [registration, renewal, pickup]) box.reset();
+  if (step === "charge" && visit && due() && !bill.quote) bill.reset();
   if (step === "register") registration.focus();
   if (step === "treat") basket.focus();
   if (step === "collect") pickup.focus();

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -58,6 +57,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         [sys.executable, "-m", "tests.browser.site", str(port)],
         cwd=ROOT,
         env=environment,
+        # The site ends when this pipe does, even if nobody is left to end it.
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
@@ -88,9 +89,9 @@ def _wait_until_answering(url: str) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            with urlopen(f"{url}/healthz"):
+            with urlopen(f"{url}/healthz", timeout=2):
                 return
-        except URLError:
+        except OSError:
             assert time.monotonic() < deadline, "the web server does not answer"
             time.sleep(0.1)
 
@@ -145,9 +146,7 @@ class Visitor:
 
     def unexpected(self) -> list[str]:
         """Complaints that the test has not announced in `expected`."""
-        return [
-            text for text in self.complaints if not any(word in text for word in self.expected)
-        ]
+        return [text for text in self.complaints if not any(word in text for word in self.expected)]
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ the posting sweep beside it. Prints "ready" on a line of its own once the data i
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import django
 
@@ -40,6 +42,11 @@ def prepare() -> None:
     print(f"prescription {prescription}", flush=True)
 
 
+def _end_with_our_starter() -> None:
+    sys.stdin.read()
+    os.killpg(os.getpgrp(), signal.SIGTERM)
+
+
 def serve(port: int) -> int:
     """Answer until stopped, posting beside it. The web server is a process of its own: it forks its
     workers, and a fork of a process with threads may inherit locks that nobody will release."""
@@ -51,8 +58,10 @@ def serve(port: int) -> int:
         "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4",
         "--host", "127.0.0.1", "--port", str(port), "config.wsgi:application",
     ]  # fmt: skip
-    web = subprocess.Popen([sys.executable, "-m", *granian])
+    web = subprocess.Popen([sys.executable, "-m", *granian], stdin=subprocess.DEVNULL)
     Sweep(clock=timezone.now, every_s=0.3, batch=50).start()
+    if not sys.stdin.isatty():
+        threading.Thread(target=_end_with_our_starter, daemon=True).start()
     return web.wait()
 
 

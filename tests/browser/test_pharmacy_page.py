@@ -1,0 +1,157 @@
+"""The pharmacy's page in a real browser: a code on a phone, a scanner, a bill, a settlement."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import PHONE, Site, Visitor
+from tests.browser.scanning import code_on, type_as_scanner
+
+pytestmark = pytest.mark.browser
+
+FEN = re.compile(r"¥([\d,]+)\.(\d\d)")
+
+
+def fen(text: str) -> int:
+    """The first amount in a text."""
+    found = FEN.search(text)
+    assert found, text
+    return int(found[1].replace(",", "") + found[2])
+
+
+def serve_one(counter: Visitor, code: str, packs: list[str]) -> None:
+    """Scan a person, then packs."""
+    page = counter.page
+    type_as_scanner(page, code)
+    page.locator(".person-name").wait_for()
+    for bar_code in packs:
+        page.locator("#item").wait_for()
+        before = page.locator(".line").count()
+        page.fill("#item", bar_code)
+        page.press("#item", "Enter")
+        page.locator(".line").nth(before).wait_for()
+
+
+def test_a_purchase_from_the_code_on_the_phone_to_posted(
+    visitor: Callable[..., Visitor], site: Site
+) -> None:
+    citizen = visitor("citizen", size=PHONE)
+    counter = visitor("pharmacist")
+    page = counter.page
+    serve_one(counter, code_on(citizen.page), ["6900000000011", "6900000000042"])
+
+    assert page.locator(".person-name").inner_text().startswith("王*")
+    page.fill("#item", "zzcb")
+    page.locator("[role=option]").first.wait_for()
+    # Unmapped, and marked so before the quote.
+    assert page.locator("[role=option] .tag.warn").count() == 1
+    page.press("#item", "Enter")
+    page.locator(".line").nth(2).wait_for()
+    page.locator(".line").first.locator(".rx").fill(site.prescription)
+
+    page.click("[data-part=quote]")
+    page.locator("[data-part=confirm]").wait_for()
+    amounts = {
+        row.locator("dt").inner_text(): fen(row.locator("dd").inner_text())
+        for row in page.locator("[data-part=figures] .share").all()
+    }
+    assert sum(amounts.values()) == fen(page.locator("[data-part=total]").inner_text())
+    assert page.locator("[data-part=left]").inner_text()
+
+    page.dblclick("[data-part=confirm]")
+    page.locator(".done-card").wait_for()
+    page.locator(".done-card .tag.good").wait_for(timeout=10_000)
+
+    citizen.page.locator("#settlements .row").wait_for(timeout=10_000)
+    assert citizen.page.locator("#settlements .row").count() == 1
+    citizen.page.locator("#settlements .tag.good").wait_for(timeout=10_000)
+
+    page.click("[data-part=refund]")
+    page.fill("#refund-reason", "顾客退货")
+    page.click("dialog .danger")
+    page.locator(".refunded-card").wait_for()
+    page.click("[data-part=next]")
+    page.locator("[data-part=empty]").wait_for()
+
+
+def test_a_payment_code_never_leaves_the_page(visitor: Callable[..., Visitor]) -> None:
+    counter = visitor("pharmacist")
+    sent = []
+    counter.page.on("request", lambda request: sent.append(request.url))
+    type_as_scanner(counter.page, "134567890123456789")
+    line = counter.page.locator("[data-part=person-step] [data-part=state]")
+    line.wait_for()
+    assert "bad" in (line.get_attribute("class") or "")
+    assert not [url for url in sent if "/counter/ops/" in url]
+    assert counter.page.input_value("#code") == ""
+
+
+def test_a_scan_lands_in_its_field_wherever_the_focus_is(visitor: Callable[..., Visitor]) -> None:
+    counter = visitor("pharmacist")
+    citizen = visitor("worker", size=PHONE)
+    counter.page.locator("[data-part=estimate]").focus()
+    type_as_scanner(counter.page, code_on(citizen.page), focus=None)
+    counter.page.locator(".person-name").wait_for()
+
+
+def test_a_used_code_says_what_to_do_next(visitor: Callable[..., Visitor]) -> None:
+    counter = visitor("pharmacist")
+    counter.expected.append("409")
+    citizen = visitor("worker", size=PHONE)
+    code = code_on(citizen.page)
+    type_as_scanner(counter.page, code)
+    counter.page.locator(".person-name").wait_for()
+    counter.page.click("[data-part=change]")
+    type_as_scanner(counter.page, code)
+    line = counter.page.locator("[data-part=person-step] [data-part=state].bad")
+    line.wait_for()
+    assert line.inner_text()
+
+
+def test_a_lost_answer_is_asked_for_again_and_settled_once(
+    visitor: Callable[..., Visitor], site: Site
+) -> None:
+    counter = visitor("pharmacist")
+    counter.expected += ["ERR_FAILED", "404"]
+    citizen = visitor("worker", size=PHONE)
+    serve_one(counter, code_on(citizen.page), ["6900000000042"])
+    page = counter.page
+    page.click("[data-part=quote]")
+    page.locator("[data-part=confirm]").wait_for()
+    posted = []
+
+    def lose_the_first_answer(route) -> None:
+        posted.append(route.request.headers["idempotency-key"])
+        if len(posted) == 1:
+            # The server accepts; the till never learns it.
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/counter/ops/settle", lose_the_first_answer)
+    page.click("[data-part=confirm]")
+    page.locator(".done-card").wait_for()
+    assert len(set(posted)) == 1
+    citizen.page.goto(f"{site.url}/me/")
+    citizen.page.locator("#settlements .row").first.wait_for()
+    assert citizen.page.locator("#settlements .row").count() == 1
+
+
+def test_what_a_reload_interrupted_is_taken_up_under_its_key(
+    visitor: Callable[..., Visitor],
+) -> None:
+    counter = visitor("pharmacist")
+    counter.expected += ["ERR_FAILED", "ERR_INTERNET", "ERR_ABORTED"]
+    citizen = visitor("citizen", size=PHONE)
+    serve_one(counter, code_on(citizen.page), ["6900000000042"])
+    page = counter.page
+    page.click("[data-part=quote]")
+    page.locator("[data-part=confirm]").wait_for()
+    page.route("**/counter/**", lambda route: route.abort())
+    page.click("[data-part=confirm]")
+    page.locator("[data-part=pay-step] > [data-part=state].warn").wait_for()
+    page.unroute("**/counter/**")
+    page.reload()
+    page.locator(".done-card").wait_for()
