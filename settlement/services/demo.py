@@ -23,7 +23,7 @@ from merchants.models import Item, Merchant
 from messaging.days import business_date
 from settlement import money
 from settlement.models import Prescription, PrescriptionLine, Settlement
-from settlement.selectors.rules import policy_in_force
+from settlement.selectors.rules import rules_in_force
 from settlement.services.catalogue import load_catalogue
 from settlement.services.register import import_register
 from voucher import services as vouchers
@@ -75,7 +75,7 @@ def load_demo(*, folder: Path, now: datetime) -> LoadedDemo:
             DemoLogin(login["username"], login["password"], login["note"])
             for login in people["login"]
         ),
-        prescription=_prescription(people["prescription"], now=now),
+        prescription=usable_prescription(folder=folder, now=now),
     )
 
 
@@ -102,7 +102,8 @@ def _load_institution(entry: Mapping[str, Any], folder: Path) -> None:
 def _load_register(folder: Path, *, area_code: str, now: datetime) -> None:
     """Import the register's tables, the year's amounts under the benefit year of today."""
     day = business_date(now)
-    year = policy_in_force(area_code=area_code, day=day)[1].benefit_year(day)
+    _id, policy, _items = rules_in_force(area_code=area_code, national_codes=(), day=day)
+    year = policy.benefit_year(day)
     with tempfile.TemporaryDirectory() as made:
         paths: list[Path] = []
         for table in sorted(folder.glob("*.csv")):
@@ -163,8 +164,10 @@ def _fund_group() -> Group:
     return group
 
 
-def _prescription(plan: Mapping[str, Any], *, now: datetime) -> str:
-    """The number of a prescription of the demo's member that is good for a while yet."""
+def usable_prescription(*, folder: Path, now: datetime) -> str:
+    """The number of a prescription of the demo's member that is good for a while yet, issued now if
+    there is none. Raises Member.DoesNotExist when the demo was never loaded."""
+    plan: Mapping[str, Any] = tomllib.loads((folder / "people.toml").read_text())["prescription"]
     today = business_date(now)
     member = Member.objects.get(number=plan["member"])
     until = today + timedelta(days=plan["least_valid_days"])
