@@ -43,24 +43,25 @@ def decode(kind: type[P], body: bytes) -> P:
     try:
         payload = msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        # The shape is judged while reading, so the rest may not even be JSON.
-        if body and not _is_json(body):
+        # The shape is judged while reading, so the rest may not even be JSON, and the field that
+        # is named may have a name that no database can hold.
+        if body and not _is_storable(body):
             raise BodyNotJson from None
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BodyNotJson from None
-    # JSON texts may hold U+0000, which PostgreSQL's text may not.
-    if b"\\u0000" in body and _holds_nul(msgspec.json.decode(body)):
+    if b"\\u0000" in body and not _is_storable(body):
         raise BodyNotJson
     return payload
 
 
-def _is_json(body: bytes) -> bool:
+def _is_storable(body: bytes) -> bool:
+    """JSON without U+0000, which JSON's texts may hold and PostgreSQL's may not."""
     try:
-        msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
+        return b"\\u0000" not in body or not _holds_nul(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return True
 
 
 def _holds_nul(value: Any) -> bool:

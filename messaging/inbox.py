@@ -87,7 +87,8 @@ def answer_once(
                 request.actor,
                 request.key,
                 request.circle,
-                request.path,
+                # An address may be of any length; the hash has it whole.
+                request.path[:200],
                 digest,
                 request.request_id,
                 now,
@@ -143,6 +144,9 @@ def _stored(request: Request, digest: str) -> Answer:
 
 def outcome(*, circle: str, key: str) -> tuple[str, Answer]:
     """Path and answer of a request, asked by anyone of its circle. Raises OutcomeUnknown."""
+    # No request can have come with any other key, and not every text can be asked of a database.
+    if not (key.isascii() and key.isprintable()):
+        raise OutcomeUnknown(param="idempotency_key")
     row = sql.fetch_one(
         "SELECT path, status, body, code, param FROM messaging_inboxentry"
         " WHERE circle = %s AND key = %s ORDER BY id DESC LIMIT 1",
