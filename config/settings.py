@@ -126,6 +126,10 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker must outlive any broker outage: the sweep posts without it meanwhile.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+if DATABASE_IS_EMBEDDED:
+    # SQLite must not be carried across a fork: a child forked while the sweep was writing believes
+    # for ever that somebody in its own process holds the write lock.
+    CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "Asia/Shanghai"
