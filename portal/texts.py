@@ -1,14 +1,15 @@
 """Finds the texts of the whole system that people read, and keeps the catalogues in `locale/`.
 
-Texts are English in the code and are translated in `locale/<language>/LC_MESSAGES/`: `django.po` for
-Python and templates, `djangojs.po` for the pages' scripts. Reading and writing catalogues is Babel's
-work, which is a tool of development: a running system needs the compiled `.mo` files only.
+Texts are English in the code and are translated in `locale/<language>/LC_MESSAGES/`: `django.po`
+for Python and templates, `djangojs.po` for the pages' scripts. Reading and writing catalogues is
+Babel's work, which is a tool of development: a running system needs the compiled files only.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -30,6 +31,7 @@ _PYTHON_WORDS = {
     "pgettext": ((1, "c"), 2),
     "pgettext_lazy": ((1, "c"), 2),
 }
+_STILL = datetime(2026, 1, 1, tzinfo=UTC)
 _SCRIPT_WORDS = {"gettext": None, "ngettext": (1, 2)}
 
 
@@ -121,7 +123,9 @@ def as_po(catalogue: Catalog) -> bytes:
 
 
 def as_mo(catalogue: Catalog) -> bytes:
-    """The catalogue compiled, header as in `as_po`."""
+    """The catalogue compiled; its dates stand still, so that equal texts give equal files."""
+    written = read_po(io.BytesIO(as_po(catalogue)), locale=catalogue.locale)
+    written.creation_date = written.revision_date = _STILL
     file = io.BytesIO()
-    write_mo(file, read_po(io.BytesIO(as_po(catalogue)), locale=catalogue.locale))
+    write_mo(file, written)
     return file.getvalue()

@@ -1,6 +1,7 @@
-"""What stands between a phone and a till: a picture of the code read back, and typing like a scanner."""
+"""What is between a phone and a till: a picture read back, a film of it, typing like a scanner."""
 
 import io
+from pathlib import Path
 
 import zxingcpp
 from PIL import Image
@@ -17,6 +18,22 @@ def code_on(page) -> str:
     found = zxingcpp.read_barcodes(picture_of_code(page))
     assert len(found) == 1, "the symbol on the page cannot be read"
     return found[0].text
+
+
+def film_of(picture: Image.Image, path: Path, *, seconds: int = 2) -> None:
+    """A film of the picture held before a camera, as Chromium's fake camera plays it (MJPEG)."""
+    background = Image.new("RGB", (1280, 720), "#777")
+    size = 480
+    held = picture.resize((size, size), Image.Resampling.LANCZOS)
+    frames = []
+    for step in range(10 * seconds):
+        frame = background.copy()
+        # A hand is never quite still.
+        frame.paste(held.rotate(step % 5 - 2, expand=True, fillcolor="#777"), (380 + step, 110))
+        file = io.BytesIO()
+        frame.save(file, "JPEG", quality=85)
+        frames.append(file.getvalue())
+    path.write_bytes(b"".join(frames))
 
 
 def type_as_scanner(page, text: str, *, focus: str | None = "#code") -> None:

@@ -1,7 +1,7 @@
 """A whole site for browser tests, in processes of its own: `python -m tests.browser.site PORT`.
 
-The world of `tests/world.py` with logins, on a database in VAR_DIR, behind the real web server, with
-the posting sweep beside it. Prints "ready" on a line of its own once the data is there.
+The world of `tests/world.py` with logins, on a database in VAR_DIR, behind the real web server,
+with the posting sweep beside it. Prints "ready" on a line of its own once the data is there.
 """
 
 import os
@@ -12,7 +12,7 @@ import threading
 
 import django
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 
 
 def prepare() -> None:

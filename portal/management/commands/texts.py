@@ -12,9 +12,7 @@ from portal import texts
 class Command(BaseCommand):
     """Extract, merge, compile; name what is still without a translation."""
 
-    help = (
-        "Extract the texts of the whole system, merge them into locale/ and compile. Needs Babel."
-    )
+    help = "Extract the texts of the whole system, merge into locale/ and compile. Needs Babel."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
