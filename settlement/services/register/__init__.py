@@ -142,7 +142,10 @@ def _report(plan: Plan, bad_rows: list[BadRow], *, written: bool) -> Report:
         figures[name] = part
     return Report(
         bad_rows=tuple(
-            sorted({*bad_rows, *plan.bad_rows}, key=lambda bad: (bad.file, bad.sheet, bad.row))
+            sorted(
+                {*bad_rows, *plan.bad_rows},
+                key=lambda bad: (bad.file, bad.sheet, bad.row, bad.column),
+            )
         ),
         kinds=tuple(
             KindReport(kind.name, str(kind.title), *figures[kind.name])

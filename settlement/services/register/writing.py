@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, Model
 from django.utils.translation import gettext as _
 
 from messaging import sql, vault
@@ -20,7 +20,16 @@ from voucher.models import Member
 from .kinds import MEMBERS
 from .openings import opening_key
 from .planning import Plan, Progress, TablePlan
-from .tables import Key, slices
+from .tables import TABLES, Key, slices
+
+COUNTED: tuple[type[Model], ...] = (
+    *(table.model for table in TABLES),
+    Account,
+    YearToDate,
+    LedgerTransaction,
+    Posting,
+    Visit,
+)
 
 
 class RegisterMoved(Exception):
@@ -54,6 +63,11 @@ def write_plan(plan: Plan, *, now: datetime, progress: Progress) -> None:
     _write_balances(plan, members, now, progress)
     _write_years(plan, members, progress)
     _write_admissions(plan, members, progress)
+    if connection.vendor == "postgresql":
+        # Until the tables are counted, PostgreSQL plans as if they were as small as before: the
+        # next import, and the first scans, would take minutes for what takes milliseconds.
+        for model in COUNTED:
+            sql.run(f'ANALYZE "{model._meta.db_table}"')
 
 
 def _write_table(
