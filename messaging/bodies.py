@@ -85,20 +85,3 @@ def _invalid(message: str) -> FieldInvalid:
 def to_json(value: Any) -> str:
     """Compact JSON text, as it is stored and sent."""
     return msgspec.json.encode(value).decode()
-
-
-def schema_of(kind: type[Payload]) -> dict[str, Any]:
-    """The JSON schema of a body with nothing left to look up, for the API document."""
-    (schema,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
-    inlined: dict[str, Any] = _inlined(schema, components)
-    return inlined
-
-
-def _inlined(node: Any, components: dict[str, Any]) -> Any:
-    if isinstance(node, list):
-        return [_inlined(item, components) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if reference := node.get("$ref"):
-        return _inlined(components[reference.rsplit("/", 1)[1]], components)
-    return {key: _inlined(value, components) for key, value in node.items()}

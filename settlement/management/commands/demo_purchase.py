@@ -171,7 +171,7 @@ class Command(BaseCommand):
     ) -> dict[str, Any]:
         patient_until = time.monotonic() + timeout_s
         while True:
-            found = till.settlement(settlement_id)
+            found: dict[str, Any] = till.settlement(settlement_id)
             if found["state"] == "posted":
                 return found
             if time.monotonic() > patient_until:
