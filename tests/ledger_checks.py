@@ -97,9 +97,9 @@ def _everything_will_be_posted() -> list[str]:
         for topic, model in (("post_settlement", Settlement), ("post_refund", Refund))
         for pk in model.objects.filter(state="accepted").values_list("pk", flat=True)
     }
-    return [f"{topic} {pk} is accepted and nobody will post it" for topic, pk in unposted - waiting] + [
-        f"{topic} {pk} waits and is posted or gone" for topic, pk in waiting - unposted
-    ]
+    return [
+        f"{topic} {pk} is accepted and nobody will post it" for topic, pk in unposted - waiting
+    ] + [f"{topic} {pk} waits and is posted or gone" for topic, pk in waiting - unposted]
 
 
 def _expected_legs(row: Settlement | Refund, sign: int) -> Counter[tuple[str, int]]:
@@ -130,7 +130,9 @@ def _posted_once_and_rightly() -> list[str]:
     for row in Settlement.objects.filter(state="posted").prefetch_related("shares"):
         expected[str(row.pk)] = _expected_legs(row, 1)
     for refund in (
-        Refund.objects.filter(state="posted").select_related("settlement").prefetch_related("shares")
+        Refund.objects.filter(state="posted")
+        .select_related("settlement")
+        .prefetch_related("shares")
     ):
         expected[str(refund.pk)] = _expected_legs(refund, -1)
     found: defaultdict[str, Counter[tuple[str, int]]] = defaultdict(Counter)

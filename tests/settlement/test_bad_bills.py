@@ -91,11 +91,41 @@ BAD_LINES: list[tuple[str, dict[str, Any], str, int, str]] = [
     ("quantity in words", line() | {"quantity": "one"}, "field_invalid", 422, "lines[0].quantity"),
     ("quantity 1e3", line() | {"quantity": "1e3"}, "field_invalid", 422, "lines[0].quantity"),
     ("quantity NaN", line() | {"quantity": "NaN"}, "field_invalid", 422, "lines[0].quantity"),
-    ("quantity in full-width digits", line() | {"quantity": "１"}, "field_invalid", 422, "lines[0].quantity"),
-    ("quantity of five places", line() | {"quantity": "1.00001"}, "field_invalid", 422, "lines[0].quantity"),
-    ("price in words", line() | {"unit_price": "free"}, "field_invalid", 422, "lines[0].unit_price"),
-    ("negative price", line() | {"unit_price": "-18.6"}, "field_invalid", 422, "lines[0].unit_price"),
-    ("an amount beyond any bill", line(amount_fen=10**12 + 1), "field_invalid", 422, "lines[0].amount_fen"),
+    (
+        "quantity in full-width digits",
+        line() | {"quantity": "１"},
+        "field_invalid",
+        422,
+        "lines[0].quantity",
+    ),
+    (
+        "quantity of five places",
+        line() | {"quantity": "1.00001"},
+        "field_invalid",
+        422,
+        "lines[0].quantity",
+    ),
+    (
+        "price in words",
+        line() | {"unit_price": "free"},
+        "field_invalid",
+        422,
+        "lines[0].unit_price",
+    ),
+    (
+        "negative price",
+        line() | {"unit_price": "-18.6"},
+        "field_invalid",
+        422,
+        "lines[0].unit_price",
+    ),
+    (
+        "an amount beyond any bill",
+        line(amount_fen=10**12 + 1),
+        "field_invalid",
+        422,
+        "lines[0].amount_fen",
+    ),
     ("an amount of 2**70", line(amount_fen=2**70), "field_invalid", 422, ""),
     ("an amount of -2**70", line(amount_fen=-(2**70)), "", 422, ""),
     ("a float amount", line(amount_fen=18.6), "field_invalid", 422, "lines[0].amount_fen"),
@@ -106,8 +136,20 @@ BAD_LINES: list[tuple[str, dict[str, Any], str, int, str]] = [
     ("a long code", line("A" * 41), "field_invalid", 422, "lines[0].code"),
     ("an empty code", line(""), "field_invalid", 422, "lines[0].code"),
     ("an unknown field", line(discount_fen=1), "field_invalid", 422, ""),
-    ("an unknown prescription", line("A1", "1", "25", prescription="RX-0"), "prescription_unknown", 422, "lines[0].prescription"),
-    ("a pack twice", line(trace_codes=["T1", "T1"]), "trace_code_repeated", 422, "lines[0].trace_codes"),
+    (
+        "an unknown prescription",
+        line("A1", "1", "25", prescription="RX-0"),
+        "prescription_unknown",
+        422,
+        "lines[0].prescription",
+    ),
+    (
+        "a pack twice",
+        line(trace_codes=["T1", "T1"]),
+        "trace_code_repeated",
+        422,
+        "lines[0].trace_codes",
+    ),
     ("101 packs", line(trace_codes=[f"T{n}" for n in range(101)]), "field_invalid", 422, ""),
     ("not a line", 7, "field_invalid", 422, "lines[0]"),  # type: ignore[list-item]
 ]
@@ -278,7 +320,11 @@ def test_text_that_a_database_cannot_hold_is_refused_wherever_it_stands(
 
 def test_a_raw_control_character_never_breaks_anything(till: Till) -> None:
     for byte in (0, 1, 10, 31, 127):
-        body = b'{"evidence": {"type": "voucher_code", "value": "1' + bytes([byte]) + b'"}, "use": "settlement"}'
+        body = (
+            b'{"evidence": {"type": "voucher_code", "value": "1'
+            + bytes([byte])
+            + b'"}, "use": "settlement"}'
+        )
         assert till.post("scans", body).status in (400, 422)
 
 
@@ -394,9 +440,7 @@ def test_nothing_of_another_merchant_can_be_used_or_seen(world: World, till: Til
     quote = till.post("quotes", bill(scan_id))
     settled = till.post("settlements", bill(world.scan(till)))
     refund = till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "x"})
-    other = world.till(
-        world.clinic
-    )
+    other = world.till(world.clinic)
     before = counts()
     tries = [
         other.post("estimates", bill(scan_id, benefit_kind="outpatient")),
@@ -413,7 +457,11 @@ def test_nothing_of_another_merchant_can_be_used_or_seen(world: World, till: Til
         other.post(f"visits/{settled['visit_id']}/fee-batches", {"lines": [line()]}),
         other.post(
             f"visits/{settled['visit_id']}/prescriptions",
-            {"prescriber": "x", "diagnosis": "x", "lines": [{"national_code": "XJ01CAA004", "quantity": "1"}]},
+            {
+                "prescriber": "x",
+                "diagnosis": "x",
+                "lines": [{"national_code": "XJ01CAA004", "quantity": "1"}],
+            },
         ),
     ]
     for reply in tries:
@@ -478,7 +526,19 @@ def test_a_method_that_an_address_does_not_take_is_405_with_the_ones_it_takes(ti
 
 _TEXTS = st.one_of(
     st.text(max_size=40),
-    st.sampled_from(["voucher_code", "pharmacy_purchase", "chronic", "outpatient", "1", "18.6", "A4", "\x00", "\ud7ff"]),
+    st.sampled_from(
+        [
+            "voucher_code",
+            "pharmacy_purchase",
+            "chronic",
+            "outpatient",
+            "1",
+            "18.6",
+            "A4",
+            "\x00",
+            "\ud7ff",
+        ]
+    ),
 )
 _JSON = st.recursive(
     st.one_of(
@@ -490,7 +550,9 @@ _JSON = st.recursive(
         _TEXTS,
         st.uuids().map(str),
     ),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_TEXTS, inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(_TEXTS, inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

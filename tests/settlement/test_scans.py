@@ -22,7 +22,12 @@ from voucher.tokens import MerchantKind, Scope, Use
 
 
 def present(
-    till: Till, value: str, *, use: str = "pharmacy_purchase", type_: str = "voucher_code", **kw: str
+    till: Till,
+    value: str,
+    *,
+    use: str = "pharmacy_purchase",
+    type_: str = "voucher_code",
+    **kw: str,
 ) -> Reply:
     return till.post("scans", {"evidence": {"type": type_, "value": value}, "use": use}, **kw)
 
@@ -104,7 +109,12 @@ WRONG_CODES: list[tuple[str, Callable[[World], str], str, int]] = [
     ("one digit more", lambda w: w.code() + "0", "code_malformed", 422),
     ("another version", lambda w: "2" + w.code()[1:], "code_version_unknown", 422),
     ("the last digit flipped", lambda w: _flipped(w.code(), 253), "code_signature_invalid", 422),
-    ("a digit in the middle flipped", lambda w: _flipped(w.code(), 120), "code_signature_invalid", 422),
+    (
+        "a digit in the middle flipped",
+        lambda w: _flipped(w.code(), 120),
+        "code_signature_invalid",
+        422,
+    ),
     ("letters", lambda w: "code" * 60, "code_malformed", 422),
     ("full-width digits", lambda w: "１" + w.code()[1:], "code_malformed", 422),
     ("arabic-indic digits", lambda w: "١" * 254, "code_malformed", 422),
@@ -153,9 +163,11 @@ def test_every_position_of_a_good_code_changed_to_any_other_digit_is_refused(wor
     good = world.code()
     dice = random.Random(7)
     for position in range(0, 254, 11):
-        wrong = good[:position] + dice.choice(
-            [d for d in "0123456789" if d != good[position]]
-        ) + good[position + 1 :]
+        wrong = (
+            good[:position]
+            + dice.choice([d for d in "0123456789" if d != good[position]])
+            + good[position + 1 :]
+        )
         assert present(till, wrong).status in (422, 410), position
     # The code itself is unspent after all that.
     assert not SpentCode.objects.exists()
@@ -252,9 +264,7 @@ def _dead(world: World) -> None:
 
 
 def _not_enrolled(world: World) -> None:
-    Enrolment.objects.filter(member=world.retiree).update(
-        until_date=business_date(timezone.now())
-    )
+    Enrolment.objects.filter(member=world.retiree).update(until_date=business_date(timezone.now()))
 
 
 def _entitlement(state: str) -> Callable[[World], None]:
