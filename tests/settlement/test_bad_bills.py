@@ -179,20 +179,62 @@ def test_the_second_line_is_named_when_the_second_is_wrong(till: Till, scan_id: 
 
 BAD_BILLS: list[tuple[str, Callable[[str], dict[str, Any]], str, int, str]] = [
     ("no lines", lambda s: bill(s) | {"lines": []}, "bill_empty", 422, "lines"),
-    ("lines missing", lambda s: {"scan_id": s, "benefit_kind": "pharmacy_account"}, "bill_empty", 422, "lines"),
+    (
+        "lines missing",
+        lambda s: {"scan_id": s, "benefit_kind": "pharmacy_account"},
+        "bill_empty",
+        422,
+        "lines",
+    ),
     ("501 lines", lambda s: bill(s, *[line()] * 501), "too_many_lines", 422, "lines"),
     ("10,000 lines", lambda s: bill(s, *[line()] * 10_000), "too_many_lines", 422, "lines"),
     ("a scan nobody made", lambda s: bill(str(uuid4())), "not_found", 404, "scan_id"),
     ("a scan id that is none", lambda s: bill("scan-1"), "field_invalid", 422, "scan_id"),
-    ("a visit nobody opened", lambda s: bill(s) | {"visit_id": str(uuid4()), "lines": None}, "not_found", 404, "visit_id"),
-    ("neither scan nor visit", lambda s: bill(s) | {"scan_id": None}, "field_invalid", 422, "scan_id"),
-    ("a kind nobody covers", lambda s: bill(s, benefit_kind="dental"), "capability_missing", 403, ""),
-    ("a kind in capitals", lambda s: bill(s, benefit_kind="CHRONIC"), "field_invalid", 422, "benefit_kind"),
+    (
+        "a visit nobody opened",
+        lambda s: bill(s) | {"visit_id": str(uuid4()), "lines": None},
+        "not_found",
+        404,
+        "visit_id",
+    ),
+    (
+        "neither scan nor visit",
+        lambda s: bill(s) | {"scan_id": None},
+        "field_invalid",
+        422,
+        "scan_id",
+    ),
+    (
+        "a kind nobody covers",
+        lambda s: bill(s, benefit_kind="dental"),
+        "capability_missing",
+        403,
+        "",
+    ),
+    (
+        "a kind in capitals",
+        lambda s: bill(s, benefit_kind="CHRONIC"),
+        "field_invalid",
+        422,
+        "benefit_kind",
+    ),
     ("an unknown field", lambda s: bill(s, coupon="x"), "field_invalid", 422, "coupon"),
-    ("a negative account limit", lambda s: bill(s, account_limit_fen=-1), "field_invalid", 422, "account_limit_fen"),
-    ("an account limit of 2**70", lambda s: bill(s, account_limit_fen=2**70), "field_invalid", 422, "account_limit_fen"),
+    (
+        "a negative account limit",
+        lambda s: bill(s, account_limit_fen=-1),
+        "field_invalid",
+        422,
+        "account_limit_fen",
+    ),
+    (
+        "an account limit of 2**70",
+        lambda s: bill(s, account_limit_fen=2**70),
+        "field_invalid",
+        422,
+        "account_limit_fen",
+    ),
     ("a text for the lines", lambda s: bill(s) | {"lines": "all"}, "field_invalid", 422, "lines"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -558,7 +600,7 @@ _JSON = st.recursive(
 
 
 def _fields_of(name: str) -> list[str]:
-    return [field for field in OPERATIONS[name].shape.__struct_fields__]
+    return list(OPERATIONS[name].shape.__struct_fields__)
 
 
 @st.composite
