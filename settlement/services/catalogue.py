@@ -3,7 +3,7 @@
 A policy is stored whole and never changed: what it says goes under a new version. A catalogue is a
 table of what one area pays for, brought up to date row by row. What a policy means is
 `settlement.benefits`' business, what the columns of a catalogue mean is described in
-`docs/policies.md`.
+`docs/catalogue.md`.
 """
 
 import csv

@@ -1,5 +1,6 @@
 """Policies and catalogues from files: stored once, never changed, refused with every reason."""
 
+import re
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from merchants.item_files import HEADINGS
 from settlement.benefits import PolicyError
 from settlement.models import CatalogueItem, Policy
 from settlement.services.catalogue import (
@@ -130,6 +132,18 @@ def test_loading_again_replaces_rows_of_the_same_day_and_leaves_the_rest(db: Non
         ("370300", 1000),
     ]
     assert {row.initials for row in rows} == {"amxljn"}
+
+
+def test_the_document_describes_every_column_and_the_example_loads() -> None:
+    text = (Path(settings.BASE_DIR) / "docs" / "catalogue.md").read_text()
+    catalogue, _, items = text.partition("## Item list")
+    assert set(re.findall(r"^\| `(\w+)`", catalogue, re.MULTILINE)) == set(COLUMNS)
+    described = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", items, re.MULTILINE)
+    assert {name: tuple(also.strip().split(", ")) for name, also in described} == {
+        name: spellings[1:] for name, spellings in HEADINGS.items()
+    }
+    example = Path(settings.BASE_DIR) / "demo" / "catalogue.csv"
+    assert len(read_catalogue(example.read_bytes())) == 53
 
 
 def test_the_command_lists_what_is_wrong_and_writes_nothing(db: None, tmp_path: Path) -> None:

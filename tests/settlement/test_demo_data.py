@@ -193,9 +193,7 @@ def test_the_command_prints_the_logins(db: None) -> None:
     assert "RX20" in said.getvalue()
 
 
-def test_a_production_deployment_refuses_published_passwords(
-    db: None, settings: Settings
-) -> None:
+def test_a_production_deployment_refuses_published_passwords(db: None, settings: Settings) -> None:
     settings.PRODUCTION = True
     with pytest.raises(CommandError, match="production"):
         call_command("load_demo")

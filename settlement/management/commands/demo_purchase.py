@@ -117,6 +117,8 @@ class Command(BaseCommand):
         posted = self._wait_until_posted(till, settled["settlement_id"], options["timeout"])
         slip = till.slip(settled["settlement_id"])["slip"]
         till.close()
+        # Its key ends with this process: a till that nobody can be is no till.
+        merchants.revoke_terminal(terminal_id=till.terminal_id, now=timezone.now())
         _check_slip(slip, billed_fen=sum(line["amount_fen"] for line in lines))
         if options["journey"]:
             _check_books(slip, member=member, balance_before_fen=balance_before)
