@@ -156,7 +156,7 @@ def _in_force(table: str) -> str:
 # One row. A member between two schemes can have an enrolment in each: the one that gives more
 # counts, then employee insurance. Of several aid categories the one begun last counts.
 _MEMBER = (
-    "SELECT m.id, m.number, m.name, m.birth_date, m.sex, m.death_date, v.state,"  # noqa: S608
+    "SELECT m.id, m.number, m.name, m.birth_date, m.sex, m.death_date, v.state,"
     " e.area_code, e.scheme, e.category, t.state, a.category"
     " FROM voucher_member m"
     " {voucher} JOIN voucher_voucher v ON v.member_id = m.id"
@@ -173,7 +173,7 @@ _BY_MEMBER = _MEMBER.format(voucher="LEFT", key="m.id")
 _MEMBER_KINDS = (None, None, None, "date", None, "date", None, None, None, None, None, None)
 
 _FILINGS = (
-    "SELECT f.id, f.kind, f.disease_code, f.disease_name, c.institution_code"  # noqa: S608
+    "SELECT f.id, f.kind, f.disease_code, f.disease_name, c.institution_code"
     " FROM voucher_filing f"
     f" LEFT JOIN voucher_choseninstitution c ON c.filing_id = f.id AND {_in_force('c')}"
     f" WHERE f.member_id = %s AND {_in_force('f')}"

@@ -3,12 +3,14 @@
 import csv
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections, transaction
 from django.db.models import Sum
 from django.utils import translation
 from openpyxl import Workbook
@@ -16,7 +18,9 @@ from openpyxl import Workbook
 from merchants.models import Merchant
 from messaging.days import business_date
 from settlement.models import Account, LedgerTransaction, Posting, Visit, YearToDate
-from settlement.services.register import BadRow, Report, import_register
+from settlement.services import register
+from settlement.services.register import BadRow, RegisterMoved, Report, import_register
+from settlement.services.register.writing import lock_register, write_plan
 from tests.world import World
 from voucher.identity import check_character
 from voucher.models import (
@@ -564,6 +568,41 @@ def test_an_admission_is_in_an_institution_that_is_registered(files: Files) -> N
     )
     (bad,) = run(files.members("A1"), path).bad_rows
     assert (bad.column, bad.found) == ("institution_code", "H37030099909")
+
+
+def test_a_year_that_moves_between_comparing_and_writing_rolls_everything_back(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(files.members("A1"), years(files, ("chronic.base", "10")))
+
+    def write_after_a_rival(*args: object, **kwargs: object) -> None:
+        YearToDate.objects.update(amounts={"chronic.base": 2_000})
+        write_plan(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(register, "write_plan", write_after_a_rival)
+    with pytest.raises(RegisterMoved):
+        run(files.members("A1", name="例新"), years(files, ("chronic.base", "11")))
+    assert YearToDate.objects.get().amounts == {"chronic.base": 1_000}
+    assert Member.objects.get().name == "例某"
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_second_import_beside_the_first_is_told_so_and_writes_nothing(files: Files) -> None:
+    def import_beside() -> Report:
+        try:
+            # The language is a thread's own.
+            with translation.override("en"):
+                return run(files.members("A1"))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic(durable=True):
+        lock_register()
+        with pytest.raises(RegisterMoved, match="another import"):
+            pool.submit(import_beside).result(10)
+    assert not Member.objects.exists()
+    assert run(files.members("A1")).written
 
 
 # --- The command --------------------------------------------------------------------------------
