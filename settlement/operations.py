@@ -181,19 +181,4 @@ def _items(merchant_id: int, params: dict[str, Any]) -> dict[str, Any]:
     found = merchants.search_items(
         merchant_id=merchant_id, query=str(params.get("query", ""))[:120], limit=limit
     )
-    return {
-        "items": [
-            {
-                "code": item.code,
-                "barcode": item.barcode,
-                "name": item.name,
-                "initials": item.initials,
-                "spec": item.spec,
-                "unit": item.unit,
-                "unit_price": item.unit_price,
-                "national_code": item.national_code,
-                "mapped": bool(item.national_code),
-            }
-            for item in found
-        ]
-    }
+    return {"items": [item.described() for item in found]}
