@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "医保码 API",
     "DESCRIPTION": "Scans, visits, estimates, quotes, settlements and refunds for a merchant's own "
-    "software. Start with docs/api.md.",
+    "software. Start with docs/api.md; what each refusal asks for: [refusals](/docs/refusals).",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "POSTPROCESSING_HOOKS": ["settlement.documentation.complete"],

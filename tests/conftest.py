@@ -6,7 +6,7 @@ import pytest
 
 from tests.world import World
 
-pytest_plugins = ["tests.needs"]
+pytest_plugins = ["tests.needs", "tests.documented"]
 
 
 @pytest.fixture
