@@ -254,8 +254,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    # A page cannot sign for a terminal, so it offers no trying out; and it asks no stranger's server
-    # whether the document is valid.
+    # A page cannot sign for a terminal, so it offers no trying out; and it asks no stranger's
+    # server whether the document is valid.
     "SWAGGER_UI_SETTINGS": {
         "deepLinking": True,
         "supportedSubmitMethods": [],
