@@ -24,7 +24,8 @@ export class Basket {
     this.input.addEventListener("input", () => this.#typed());
     this.input.addEventListener("compositionend", () => this.#typed());
     this.input.addEventListener("keydown", (event) => this.#key(event));
-    this.input.addEventListener("blur", () => setTimeout(() => this.#close(), 150));
+    // A press on an option does not take the focus away, so it comes before this.
+    this.input.addEventListener("blur", () => this.#close());
     this.show();
   }
 

@@ -63,11 +63,6 @@ function explanation(answer) {
   );
 }
 
-/** The figures of an estimate or a quote. */
-export function figures(answer) {
-  return h("div", {}, shareList(answer), lineList(answer), explanation(answer));
-}
-
 export class Bill {
   /**
    * The panel with quote, confirmation and result. `body()` gives the bill to send, or a text that
@@ -108,10 +103,7 @@ export class Bill {
     await this.#work(async (body) => {
       this.#forget();
       const answer = await new Intent("estimate", body).send({ doubt: this.#doubt });
-      part(this.root, "figures").replaceChildren(
-        h("p", { class: "note" }, gettext("An estimate: nothing is reserved yet.")),
-        figures(answer),
-      );
+      this.#figures(answer, h("p", { class: "note" }, gettext("An estimate: nothing is reserved yet.")));
     });
   }
 
@@ -121,7 +113,8 @@ export class Bill {
       const quote = await new Intent("quote", body).send({ doubt: this.#doubt });
       this.quote = quote;
       this.whole = Math.max(Date.parse(quote.expires_at) - serverNow(), 1000);
-      part(this.root, "figures").replaceChildren(figures(quote));
+      this.#figures(quote);
+      part(this.root, "ask").hidden = true;
       part(this.root, "decide").hidden = false;
       part(this.root, "confirm").textContent = quote.cash_fen
         ? interpolate(gettext("Cash %s received: settle"), [yuan(quote.cash_fen)])
@@ -222,10 +215,18 @@ export class Bill {
     new Intent("release", {}, { query: { quote_id: quote.quote_id } }).send().catch(() => {});
   }
 
+  /** Who pays first, then the decision, then the reasons: a cashier reads in that order. */
+  #figures(answer, note = null) {
+    part(this.root, "figures").replaceChildren(...(note ? [note] : []), shareList(answer));
+    part(this.root, "details").replaceChildren(h("div", {}, lineList(answer), explanation(answer)));
+  }
+
   #forget() {
     this.quote = null;
     part(this.root, "figures").replaceChildren();
+    part(this.root, "details").replaceChildren();
     part(this.root, "decide").hidden = true;
+    part(this.root, "ask").hidden = part(this.root, "result").hasChildNodes();
   }
 
   #count() {

@@ -330,7 +330,12 @@ function chargeBody() {
 
 function collectable() {
   const taken = new Set(visit.pickups.map((one) => one.settlement_id));
-  return visit.settlements.filter((one) => !one.refunded_fen && !taken.has(one.settlement_id));
+  const registering = new Set(fees.map((item) => item.code));
+  const holdsGoods = (settlementId) =>
+    linesOf(settlementId).some((line) => !registering.has(line.code));
+  return visit.settlements.filter(
+    (one) => !one.refunded_fen && !taken.has(one.settlement_id) && holdsGoods(one.settlement_id),
+  );
 }
 
 function showCollectable() {
@@ -361,10 +366,12 @@ function showCollectable() {
   );
 }
 
-const namesOf = (settlementId) =>
+const linesOf = (settlementId) =>
   visit.fee_batches
     .flatMap((batch) => batch.lines)
-    .filter((line) => line.settlement_id === settlementId)
+    .filter((line) => line.settlement_id === settlementId);
+const namesOf = (settlementId) =>
+  linesOf(settlementId)
     .map((line) => line.name)
     .join(", ");
 

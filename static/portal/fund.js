@@ -3,7 +3,7 @@
 import { read } from "./calls.js";
 import { dayAndTime, h, part, say } from "./dom.js";
 import { yuan } from "./money.js";
-import { payer, state } from "./words.js";
+import { payer, process, state } from "./words.js";
 
 const root = document.getElementById("fund");
 const REFRESH_MS = 4000;
@@ -32,7 +32,7 @@ function rows(body, cells, empty) {
   body.replaceChildren(
     ...(cells.length
       ? cells.map((row) =>
-          h("tr", {}, row.map((cell, place) => h("td", { class: place && typeof cell === "string" ? "num-cell" : "" }, cell))),
+          h("tr", {}, row.map((cell, place) => h("td", { class: place && (typeof cell === "string" || place === row.length - 1) ? "num-cell" : "" }, cell))),
         )
       : [h("tr", {}, h("td", { class: "muted", colspan: 9 }, empty))]),
   );
@@ -84,7 +84,7 @@ function show(figures) {
   rows(
     part(root, "heartbeats"),
     figures.heartbeats.map(([name, age]) => [
-      h("span", {}, name),
+      h("span", {}, process(name)),
       h("span", { class: `tag ${age > SILENT_S ? "bad" : "good"}` }, duration(age)),
     ]),
     gettext("No worker has reported yet."),

@@ -20,7 +20,6 @@ export class ScanBox {
     this.busy = false;
     this.camera = new Camera(part(root, "video"));
     this.input.wedge = new Wedge(this.input, (text) => this.take(text));
-    part(root, "wedge").addEventListener("submit", (event) => event.preventDefault());
     this.button.disabled = !cameraAllowed();
     this.button.addEventListener("click", () => this.toggle());
   }

@@ -19,7 +19,8 @@ export class Wedge {
   constructor(input, done) {
     this.input = input;
     this.done = done;
-    this.digits = "";
+    // What was typed before this ran is half a scan.
+    this.clear();
     input.addEventListener("keydown", (event) => this.#key(event));
     // Scanners that paste, and screens that dictate, fire no usable key events.
     input.addEventListener("input", () => {

@@ -53,6 +53,10 @@ const USES = {
   deposit: () => gettext("deposit"),
   pharmacy_purchase: () => gettext("pharmacy purchase"),
 };
+const PROCESSES = {
+  "posting sweep": () => gettext("Posting"),
+  queue: () => gettext("Message queue"),
+};
 const STATES = {
   accepted: () => gettext("Accepted"),
   posted: () => gettext("Posted"),
@@ -67,4 +71,5 @@ export const category = look(CATEGORIES);
 export const entitlement = look(ENTITLEMENTS);
 export const sex = look(SEXES);
 export const use = look(USES);
+export const process = look(PROCESSES);
 export const state = look(STATES);

@@ -1,0 +1,178 @@
+"""The counter's operations: the terminal API's own JSON, for the operator's merchant only."""
+
+import json
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from merchants.models import Terminal
+from tests.world import World, line
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def ask(client: Client, operation: str, body: object, *, key: str = "", query: str = ""):
+    return client.post(
+        f"/counter/ops/{operation}{query}",
+        json.dumps(body),
+        content_type="application/json",
+        headers={"Idempotency-Key": key or str(uuid4())},
+    )
+
+
+def scan(client: Client, world: World, *, use: str = "pharmacy_purchase"):
+    return ask(
+        client,
+        "scan",
+        {"evidence": {"type": "voucher_code", "value": world.code()}, "use": use},
+    )
+
+
+def test_a_purchase_by_the_page_is_settled_once_for_one_key(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("pharmacist")
+    bill = {
+        "scan_id": scan(client, world).json()["scan_id"],
+        "benefit_kind": "pharmacy_account",
+        "lines": [line()],
+    }
+    quote = ask(client, "quote", bill)
+    assert quote.status_code == 201, quote.text
+    confirm = {"quote_id": quote.json()["quote_id"], "cash_fen": quote.json()["cash_fen"]}
+    first = ask(client, "settle", confirm, key="one-intent")
+    again = ask(client, "settle", confirm, key="one-intent")
+    assert first.status_code == again.status_code == 201
+    assert again.content == first.content
+    assert again["Idempotent-Replay"] == "true"
+    outcome = client.get("/counter/look/outcome?idempotency_key=one-intent").json()
+    assert outcome["status"] == 201
+    assert outcome["answer"] == first.json()
+
+
+def test_the_page_acts_as_the_merchant_s_page_terminal(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("pharmacist")
+    scan(client, world)
+    terminal = Terminal.objects.get(kind="page")
+    assert terminal.merchant == world.pharmacy
+    Terminal.objects.update(state="revoked")
+    assert scan(client, world).json()["code"] == "terminal_revoked"
+
+
+def test_a_refusal_comes_as_the_api_s_problem(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("pharmacist")
+    body = {"evidence": {"type": "voucher_code", "value": world.code(age_s=300)}, "use": "x"}
+    answer = ask(client, "scan", {**body, "use": "pharmacy_purchase"})
+    assert answer["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()["code"]) == (410, "code_expired")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/counter/ops/scan", {}, 400, "idempotency_key_missing"),
+        ("/counter/ops/drop_tables", {"Idempotency-Key": "k"}, 404, "not_found"),
+        ("/counter/ops/scan", {"Idempotency-Key": "k"}, 400, "body_not_json"),
+    ],
+)
+def test_a_request_out_of_form_has_its_own_code(
+    signed_in: Callable[[str], Client],
+    path: str,
+    headers: dict[str, str],
+    status: int,
+    code: str,
+) -> None:
+    answer = signed_in("pharmacist").post(
+        path, b"{not json", content_type="application/json", headers=headers
+    )
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("settlement", "field_invalid"),
+        ("settlement?settlement_id=x", "field_invalid"),
+        (f"settlement?settlement_id={uuid4()}", "not_found"),
+        ("outcome?idempotency_key=never", "outcome_unknown"),
+        ("items?query=a&limit=x", "field_invalid"),
+        ("items?query=a&now=1&terminal=2", ""),
+        ("slip", "not_found"),
+        ("nothing", "not_found"),
+    ],
+)
+def test_a_read_is_answered_or_refused_by_name(
+    signed_in: Callable[[str], Client], query: str, code: str
+) -> None:
+    answer = signed_in("pharmacist").get(f"/counter/look/{query}")
+    assert answer.json().get("code", "") == code
+
+
+def test_another_merchant_s_scan_is_not_found(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    scan_id = scan(signed_in("pharmacist"), world).json()["scan_id"]
+    answer = signed_in("cashier").get(f"/counter/look/scan?scan_id={scan_id}")
+    assert answer.json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [("", 401, "not_signed_in"), ("citizen", 403, "operator_not_active")],
+)
+def test_only_operators_reach_the_operations(
+    signed_in: Callable[[str], Client], name: str, status: int, code: str
+) -> None:
+    client = signed_in(name) if name else Client()
+    for answer in (ask(client, "scan", {}), client.get("/counter/look/visits_today")):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_an_operator_who_was_switched_off_may_do_nothing_more(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("pharmacist")
+    world.pharmacy.operators.update(active=False)
+    assert scan(client, world).json()["code"] == "operator_not_active"
+
+
+def test_a_write_without_the_csrf_token_is_refused(
+    signed_in: Callable[[str], Client],
+) -> None:
+    client = signed_in("pharmacist")
+    client.handler.enforce_csrf_checks = True
+    assert ask(client, "scan", {}).status_code == 403
+
+
+def test_a_visit_goes_through_its_four_steps(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("cashier")
+    scanned = scan(client, world, use="registration").json()
+    opened = ask(client, "open_visit", {"scan_id": scanned["scan_id"], "doctor": "孙医师"})
+    assert opened.status_code == 201, opened.text
+    visit_id = opened.json()["visit_id"]
+    query = f"?visit_id={visit_id}"
+    fees = ask(client, "add_fees", {"lines": [line()]}, query=query)
+    assert fees.status_code == 201, fees.text
+    bill = {"scan_id": scanned["scan_id"], "visit_id": visit_id, "benefit_kind": "outpatient"}
+    settled = ask(client, "settle", bill)
+    assert settled.status_code == 201, settled.text
+    pickup = scan(client, world, use="drug_pickup").json()
+    handed = ask(
+        client,
+        "pick_up",
+        {
+            "scan_id": pickup["scan_id"],
+            "settlement_id": settled.json()["settlement_id"],
+        },
+        query=query,
+    )
+    assert handed.status_code == 201, handed.text
+    assert [row["visit_id"] for row in client.get("/counter/look/visits_today").json()["visits"]]
