@@ -1,15 +1,16 @@
 """What had happened in the area before: settled, posted purchases with everything each one leaves.
 
 Every past settlement has its scan with the spent code, visit, fee batch, two lines, shares, ledger
-transaction, postings and the two remembered requests. Figures come from bills that the calculator
-priced; years to date are the area's opening ones, so `replay` would not agree with them. Answers
-remembered are short, two lines a bill instead of ten: the indexes are as deep as in life, the rows
-narrower.
+transaction, postings and the two remembered requests; every tenth a quote with its hold. Figures
+come from bills that the calculator priced; years to date are the area's opening ones, so `replay`
+would not agree with them. Answers remembered are short, two lines a bill instead of ten: the
+indexes are as deep as in life, the rows narrower.
 """
 
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -22,27 +23,34 @@ from messaging.bodies import to_json
 from settlement import benefits
 from settlement.models import Policy
 from settlement.services.posting import settlement_legs
+from voucher.models import Member
 
 LINES_A_PAST_BILL = 2
 PATTERNS = 64
 PIECE = 20_000
 SPREAD_DAYS = 400
+# Every tenth was quoted before it was settled.
+QUOTED_EVERY = 10
 BEIJING = ZoneInfo("Asia/Shanghai")
 
 TABLES = {
-    "settlement_scan": "id, terminal_id, merchant_id, operator, evidence_type, use, member_id, code,"
-    " scanned_at, expires_at, business_date, request_id",
+    "settlement_scan": "id, terminal_id, merchant_id, operator, evidence_type, use, member_id,"
+    " code, scanned_at, expires_at, business_date, request_id",
     "voucher_spentcode": "handle, scan_id, spent_at",
     "settlement_visit": "id, merchant_id, member_id, scan_id, kind, department, doctor, diagnoses,"
     " opened_at, closed_at, business_date",
     "settlement_feebatch": "id, visit_id, number, service_date, department, doctor, total_fen,"
     " uploaded_at",
-    "settlement_line": "id, fee_batch_id, visit_id, settlement_id, number, code, national_code,"
+    "settlement_line": "id, fee_batch_id, settlement_id, number, code, national_code,"
     " name, quantity, unit_price, amount_fen, split_pack, trace_codes, prescription_number",
-    "settlement_settlement": "id, visit_id, scan_id, member_id, merchant_id, terminal_id, operator,"
-    " member_seq, state, benefit_kind, disease_code, area_code, policy_id, engine_version,"
-    " service_date, business_date, benefit_year, accounting_month, total_fen, fund_fen,"
-    " account_fen, cash_fen, refunded_fen, inputs, result, trace_hash, accepted_at, posted_at",
+    "settlement_quote": "id, scan_id, member_id, merchant_id, terminal_id, policy_id, state,"
+    " reads_year_to_date, total_fen, bill, inputs, result, quoted_at, expires_at",
+    "settlement_hold": "id, quote_id, account_id, amount_fen",
+    "settlement_settlement": "id, visit_id, scan_id, quote_id, member_id, merchant_id, terminal_id,"
+    " operator, member_seq, state, benefit_kind, disease_code, area_code, policy_id,"
+    " engine_version, service_date, business_date, benefit_year, accounting_month, total_fen,"
+    " fund_fen, account_fen, cash_fen, refunded_fen, inputs, result, trace_hash, accepted_at,"
+    " posted_at",
     "settlement_share": "id, settlement_id, payer, amount_fen",
     "settlement_ledgertransaction": "id, key, kind, area_code, business_date, accounting_month,"
     " posted_at",
@@ -51,6 +59,7 @@ TABLES = {
     " request_id, received_at",
 }
 COUNTED = (
+    "settlement_hold",
     "settlement_line",
     "settlement_share",
     "settlement_ledgertransaction",
@@ -107,12 +116,18 @@ class _Pattern:
         }
         result = benefits.calculate(**arguments)  # type: ignore[arg-type]
         self.total_fen = result.total_fen
+        self.account_fen = result.account_fen
         self.money = (
             f"{result.total_fen}\t{result.fund_fen}\t{result.account_fen}\t{result.cash_fen}"
         )
         self.shares = [(share.payer, share.amount_fen) for share in result.shares]
         self.inputs = escaped(to_json(benefits.canonical_inputs(**arguments)))  # type: ignore[arg-type]
         self.result = escaped(to_json(benefits.result_to_dict(result)))
+        self.bill = escaped(
+            to_json(
+                {"benefit_kind": "chronic", "disease_code": DISEASE, "lines": sent, "sent": sent}
+            )
+        )
         self.engine = result.engine_version
         self.trace_hash = benefits.trace_hash(result)
         self.lines = [
@@ -123,13 +138,12 @@ class _Pattern:
         ]
 
 
-def load(
-    connection: psycopg.Connection[object], *, members: int, settlements: int, now: datetime
-) -> None:
+def load(connection: psycopg.Connection[object], *, settlements: int, now: datetime) -> None:
     """Load that many settlements of the last SPREAD_DAYS days, shared out over the members."""
     terminals = connection.execute(
         "SELECT id, merchant_id FROM merchants_terminal ORDER BY id"
     ).fetchall()
+    members = Member.objects.count()
     policy = Policy.objects.get()
     compiled = benefits.load_policy(policy.text, name=policy.version)
     chance = random.Random(20260101)
@@ -211,10 +225,23 @@ def _rows(
         for text in pattern.lines:
             ids["settlement_line"] += 1
             lines["settlement_line"].append(
-                f"{ids['settlement_line']}\t{batch}\t{visit}\t{settlement}\t{text}"
+                f"{ids['settlement_line']}\t{batch}\t{settlement}\t{text}"
             )
+        quote = "\\N"
+        if number % QUOTED_EVERY == 0:
+            quote = _id(stamp, bits(74))
+            lines["settlement_quote"].append(
+                f"{quote}\t{scan}\t{member}\t{merchant}\t{terminal}\t{policy_id}\tconfirmed\tt"
+                f"\t{pattern.total_fen}\t{pattern.bill}\t{pattern.inputs}\t{pattern.result}"
+                f"\t{moment}\t{later}"
+            )
+            if pattern.account_fen:
+                ids["settlement_hold"] += 1
+                lines["settlement_hold"].append(
+                    f"{ids['settlement_hold']}\t{quote}\t{member}\t{pattern.account_fen}"
+                )
         lines["settlement_settlement"].append(
-            f"{settlement}\t{visit}\t{scan}\t{member}\t{merchant}\t{terminal}\t\t{seq}\tposted"
+            f"{settlement}\t{visit}\t{scan}\t{quote}\t{member}\t{merchant}\t{terminal}\t\t{seq}\tposted"
             f"\tchronic\t{DISEASE}\t{AREA}\t{policy_id}\t{pattern.engine}\t{day}\t{day}"
             f"\t{local.year}\t{day[:8]}01\t{pattern.money}\t0\t{pattern.inputs}\t{pattern.result}"
             f"\t{pattern.trace_hash}\t{moment}\t{moment}"
@@ -226,9 +253,10 @@ def _rows(
             )
         ids["settlement_ledgertransaction"] += 1
         transaction = ids["settlement_ledgertransaction"]
-        named = f"{settlement[:8]}-{settlement[8:12]}-{settlement[12:16]}-{settlement[16:20]}-{settlement[20:]}"
+        named = str(UUID(settlement))
         lines["settlement_ledgertransaction"].append(
-            f"{transaction}\tpost_settlement:{named}\tsettlement\t{AREA}\t{day}\t{day[:8]}01\t{moment}"
+            f"{transaction}\tpost_settlement:{named}\tsettlement\t{AREA}\t{day}\t{day[:8]}01"
+            f"\t{moment}"
         )
         legs = settlement_legs(
             member_id=member, merchant_id=merchant, area_code=AREA, shares=pattern.shares

@@ -1,4 +1,5 @@
-"""Fills the database that the environment names: `python -m bench.loading MEMBERS SETTLEMENTS`.
+"""Fills the database that the environment names: `python -m bench.loading area 100000`, then
+`python -m bench.loading past 1000000`.
 
 A process of its own, so that `bench.seed` can fill one template after another: Django serves one
 database a process.
@@ -11,7 +12,7 @@ import django
 
 
 def main(arguments: list[str]) -> int:
-    """Migrate, build the area, load its past, analyse. Answers the exit code."""
+    """Build the area, or load its past; then analyse. Answers the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     import psycopg
@@ -22,10 +23,11 @@ def main(arguments: list[str]) -> int:
     from bench import history, world
     from launch.console import Step
 
-    members, settlements = int(arguments[0]), int(arguments[1])
+    part, count = arguments[0], int(arguments[1])
     now = timezone.now()
-    with Step("tables"):
-        call_command("migrate", "--no-input", verbosity=0)
+    if part == "area":
+        with Step("tables"):
+            call_command("migrate", "--no-input", verbosity=0)
     # Building an index of a million rows takes longer than any request may.
     with django_connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
@@ -40,8 +42,10 @@ def main(arguments: list[str]) -> int:
     ) as connection:
         # Nobody waits for these rows; the template is complete only when everything is in it.
         connection.execute("SET synchronous_commit = off")
-        world.build(connection, members=members, now=now)
-        history.load(connection, members=members, settlements=settlements, now=now)
+        if part == "area":
+            world.build(connection, members=count, now=now)
+        else:
+            history.load(connection, settlements=count, now=now)
         with Step("vacuum and analyse"):
             connection.execute("VACUUM (FREEZE, ANALYZE)")
             connection.execute("CHECKPOINT")

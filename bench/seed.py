@@ -1,8 +1,8 @@
 """`python -m bench.seed`: the template databases, made once under `var/bench` and kept.
 
-Two of them, alike but for the past: `template_large` with a million settlements, `template_small`
-with few, which says what the million costs. A template is thrown away when the tables or the seeder
-have changed since it was made.
+`template_area` holds an area without a past; `template_large` is that area with a million
+settlements, `template_small` the same with few, which says what the million costs. Templates are
+thrown away when the tables or the seeder have changed since they were made.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from bench.stack import ROOT, Postgres, bench_folder, postgres, production_envir
 from launch.console import Step, Trouble, say
 
 MEMBERS = 100_000
+AREA_ONLY = "area"
 # Not none: a table that was analysed while it was empty is planned for as if it stayed so.
 SETTLEMENTS = {"small": 5_000, "large": 1_000_000}
 _DETERMINING = (
@@ -49,31 +50,46 @@ def ensure_template(cluster: Postgres, folder: Path, size: str) -> str:
     """The name of the template of that size, made unless a fitting one is kept. Raises Trouble."""
     name = f"template_{size}"
     mark = folder / f"{name}.fingerprint"
+    wanted = fingerprint()
     with connect(cluster) as server:
         known = server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-        if known and mark.exists() and mark.read_text() == fingerprint():
-            return name
-        mark.unlink(missing_ok=True)
-        say(f"Making {name}: {MEMBERS:,} members, {SETTLEMENTS[size]:,} past settlements")
-        begin = time.monotonic()
-        server.execute(f"DROP DATABASE IF EXISTS {name}")
-        server.execute(f"CREATE DATABASE {name}")
+    if known and mark.exists() and mark.read_text() == wanted:
+        return name
+    mark.unlink(missing_ok=True)
+    if size == AREA_ONLY:
+        say(f"Making {name}, kept for later runs: {MEMBERS:,} members")
+        with connect(cluster) as server:
+            server.execute(f"DROP DATABASE IF EXISTS {name}")
+            server.execute(f"CREATE DATABASE {name}")
+        _fill(cluster, folder, name, "area", MEMBERS)
+    else:
+        # From one area, so that the same codes and signatures are good in both.
+        area = ensure_template(cluster, folder, AREA_ONLY)
+        say(f"Making {name}, kept for later runs: {SETTLEMENTS[size]:,} past settlements")
+        copy_of(cluster, area, name)
+        _fill(cluster, folder, name, "past", SETTLEMENTS[size])
+    mark.write_text(wanted)
+    return name
+
+
+def _fill(cluster: Postgres, folder: Path, name: str, part: str, count: int) -> None:
+    begin = time.monotonic()
     environment = production_environment(
         folder, database_url=cluster.url(name), broker_url="filesystem://"
     )
+    # Not a server: the checks of a production start are not for it.
     environment["DEPLOYMENT"] = "seeding"
     done = subprocess.run(
-        [sys.executable, "-m", "bench.loading", str(MEMBERS), str(SETTLEMENTS[size])],
+        [sys.executable, "-m", "bench.loading", part, str(count)],
         cwd=ROOT, env=environment, check=False,
     )  # fmt: skip
     if done.returncode:
         raise Trouble(f"{name} could not be filled: the reason stands above.")
-    mark.write_text(fingerprint())
     with connect(cluster, name) as server:
         row = server.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
-    say(f"{name}: {int(str(row[0])) / 2**30:.1f} GiB, made in {time.monotonic() - begin:.0f} s")
-    return name
+    gibibytes = int(str(row[0])) / 2**30
+    say(f"{name}: {gibibytes:.1f} GiB, filled in {time.monotonic() - begin:.0f} s")
 
 
 def copy_of(cluster: Postgres, template: str, name: str) -> str:

@@ -7,6 +7,7 @@ look faster. Which requests are sent and what is counted is other modules' busin
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -40,8 +41,6 @@ POSTGRES_SETTINGS = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "shared_preload_libraries": "pg_stat_statements",
-    # Switched on only for the pass that counts statements.
-    "pg_stat_statements.track": "none",
 }
 
 
@@ -113,8 +112,19 @@ def _as_owner(command: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """A running cluster in `folder`/postgres, created when there is none yet."""
+    """A running cluster in `folder`/postgres, created when there is none yet. Raises Trouble."""
     binaries = find_postgres()
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Trouble(f"Another benchmark runs in {folder}: wait for it.") from None
+        with _cluster(folder, binaries) as cluster:
+            yield cluster
+
+
+@contextlib.contextmanager
+def _cluster(folder: Path, binaries: Path) -> Iterator[Postgres]:
     data = folder / "postgres"
     password = secrets_of(folder)["PASSWORD"]
     cluster = Postgres(data, free_port(), password, binaries)
@@ -253,7 +263,7 @@ def accepts(port: int) -> bool:
 
 
 def start_redis(started: Children, folder: Path) -> Running:
-    """A broker as docs/operations.md wants one: append-only file, nothing evicted. Raises Trouble."""
+    """A broker that keeps what it is given: append-only file, no eviction. Raises Trouble."""
     program = shutil.which("redis-server")
     if program is None:
         raise Trouble("The benchmark needs redis-server (Debian: apt-get install redis-server).")

@@ -146,7 +146,7 @@ def _members(
                 "member_id, kind, disease_code, disease_name, from_date",
             ),
             ("voucher_voucher", "member_id, number, state, activated_at"),
-            ("settlement_account", "member_id, kind, balance_fen"),
+            ("settlement_account", "id, member_id, kind, balance_fen"),
             ("settlement_yeartodate", "member_id, benefit_year, amounts"),
         )
     }
@@ -166,7 +166,7 @@ def _members(
             "voucher_entitlement": f"{member}\tin_force\t{since}",
             "voucher_filing": f"{member}\tchronic\t{DISEASE}\t高血压\t{since}",
             "voucher_voucher": f"{member}\t{vouchers.new_voucher_number()}\tactive\t{moment}",
-            "settlement_account": f"{member}\tpersonal\t{OPENING_BALANCE_FEN}",
+            "settlement_account": f"{member}\t{member}\tpersonal\t{OPENING_BALANCE_FEN}",
             "settlement_yeartodate": f"{member}\t{year}\t{escaped(YEAR_TO_DATE)}",
         }
         for name, line in lines.items():
@@ -177,5 +177,5 @@ def _members(
                 table.flush()
     for table in tables.values():
         table.flush()
-    for name in ("voucher_member", "voucher_enrolment"):
+    for name in ("voucher_member", "voucher_enrolment", "settlement_account"):
         connection.execute(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {members})")

@@ -1,0 +1,140 @@
+"""What the same machine could do at best: pgbench writing the product's own rows, and a bare view.
+
+The scripts `bench/settle.sql` and `bench/scan.sql` write, row for row and column for column, what
+the product writes (a test compares the tables' counters), with the very texts of an answer the
+product gave. They decide nothing. pgbench keeps eight connections and prepared statements.
+"""
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench.seed import MEMBERS
+from bench.stack import Postgres
+from bench.terminals import LINES_A_BILL, TERMINALS
+
+FOLDER = Path(__file__).resolve().parent
+CLIENTS = 8
+THREADS = 2
+SCANS_TO_NAME = 5_000
+# No worker takes it: it falls due at the end of time.
+TOPIC = "bench_floor"
+
+# Version-7 ids as `messaging.ids` makes them, from the transaction's clock and a number drawn by
+# pgbench, so that one script can name the same id twice without a round trip.
+_HELPERS = """
+CREATE OR REPLACE FUNCTION bench_id(chance bigint, part int) RETURNS uuid LANGUAGE sql STABLE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7' || part::text
+        || 'bc' || '8' || lpad(to_hex(chance), 15, '0'))::uuid
+$$;
+DROP TABLE IF EXISTS bench_scan;
+CREATE TABLE bench_scan (number int PRIMARY KEY, id uuid NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What pgbench reached: transactions a second, and how many there were."""
+
+    rate: float
+    done: int
+    cpu_s: float
+
+
+def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
+    """Make the helpers in the database and take the texts of its latest settlement and scan.
+
+    Answers the scripts' variables. Raises LookupError when nothing was settled through the API yet.
+    """
+    for statement in _HELPERS.split(";\n"):
+        if statement.strip():
+            server.execute(statement)  # type: ignore[arg-type]
+    server.execute(
+        "INSERT INTO bench_scan SELECT row_number() OVER (), id FROM"
+        " (SELECT id FROM settlement_scan WHERE code = '' ORDER BY id LIMIT %s) latest",
+        (SCANS_TO_NAME,),
+    )
+    server.execute("ANALYZE bench_scan")
+    row = server.execute(
+        "SELECT s.inputs::text, s.result::text, s.trace_hash, s.policy_id, s.benefit_year,"
+        " y.amounts::text, i.body, (SELECT body FROM messaging_inboxentry WHERE path = 'scan'"
+        " AND status = 201 ORDER BY id DESC LIMIT 1), (SELECT count(*) FROM bench_scan)"
+        " FROM messaging_inboxentry i"
+        " JOIN settlement_settlement s ON s.id = (i.body::jsonb ->> 'settlement_id')::uuid"
+        " JOIN settlement_yeartodate y ON y.member_id = s.member_id"
+        " AND y.benefit_year = s.benefit_year"
+        " WHERE i.path = 'settle' AND i.status = 201 ORDER BY i.id DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        raise LookupError("nothing was settled yet whose rows could be imitated")
+    inputs, result, trace_hash, policy, year, amounts, answer, scan_answer, scans = row
+    return {
+        "members": str(MEMBERS),
+        "tills": str(TERMINALS),
+        "scans": str(scans),
+        "lines": str(LINES_A_BILL),
+        "inputs": inputs,
+        "result": result,
+        "hash": trace_hash,
+        "policy": str(policy),
+        "year": str(year),
+        "amounts": amounts,
+        "name": json.loads(answer)["lines"][0]["name"],
+        "topic": TOPIC,
+        "answer:settle": answer,
+        "answer:scan": scan_answer,
+    }
+
+
+def run(
+    cluster: Postgres,
+    database: str,
+    script: str,
+    variables: dict[str, str],
+    *,
+    seconds: int = 0,
+    transactions: int = 0,
+    clients: int = CLIENTS,
+) -> Floor:
+    """Run `bench/<script>.sql` for some seconds, or a number of transactions a client.
+
+    Raises RuntimeError when a transaction failed.
+    """
+    given = {name: text for name, text in variables.items() if ":" not in name}
+    given["answer"] = variables[f"answer:{script}"]
+    before = os.times()
+    done = subprocess.run(
+        [
+            str(cluster.binaries / "pgbench"), "--no-vacuum", "--protocol", "prepared",
+            "--client", str(clients), "--jobs", str(min(THREADS, clients)),
+            "--file", str(FOLDER / f"{script}.sql"),
+            *(["--time", str(seconds)] if seconds else ["--transactions", str(transactions)]),
+            *(f"--define={name}={text}" for name, text in given.items()),
+            database,
+        ],
+        env={**os.environ, **cluster.environment()}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    after = os.times()
+    rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    count = re.search(r"actually processed: ([0-9]+)", done.stdout)
+    failed = re.search(r"failed transactions: ([0-9]+)", done.stdout)
+    if done.returncode or rate is None or count is None or (failed and failed[1] != "0"):
+        raise RuntimeError(f"pgbench failed: {(done.stderr or done.stdout).strip()[-600:]}")
+    return Floor(
+        float(rate[1]),
+        int(count[1]),
+        after.children_user + after.children_system
+        - before.children_user - before.children_system,
+    )  # fmt: skip
+
+
+def tidy(server: psycopg.Connection[Any]) -> None:
+    """Take the floor's outbox rows away, which nobody will ever work, and their dead versions."""
+    server.execute("DELETE FROM messaging_outboxentry WHERE topic = %s", (TOPIC,))
+    server.execute("VACUUM messaging_outboxentry")
