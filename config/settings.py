@@ -106,7 +106,10 @@ else:
         "prepare_threshold": 2,
         "tcp_user_timeout": 5000,
         "connect_timeout": 5,
-        "options": "-c lock_timeout=2s -c statement_timeout=5s",
+        # Every statement of the hot path goes by an index whatever its values are, so one plan for
+        # all values spares the planning, which would cost a fifth of the execution.
+        "options": "-c lock_timeout=2s -c statement_timeout=5s"
+        " -c plan_cache_mode=force_generic_plan",
     }
 DATABASE_IS_EMBEDDED = _database["ENGINE"].endswith("sqlite3")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

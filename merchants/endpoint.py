@@ -249,6 +249,8 @@ def signed_response(
         key_id=key_id,
         created=int(now.astimezone(UTC).timestamp()),
     )
+    # Without it the server would send the answer in chunks, as two writes.
+    headers["Content-Length"] = str(len(content))
     headers["Cache-Control"] = "no-store"
     headers["X-Content-Type-Options"] = "nosniff"
     if answer.replayed:

@@ -139,8 +139,8 @@ def items_by_code(*, merchant_id: int, codes: Sequence[str]) -> dict[str, ItemFa
         return {}
     rows = sql.fetch(
         f"SELECT {_ITEM_COLUMNS} FROM merchants_item"
-        f" WHERE merchant_id = %s AND code IN ({sql.marks(codes)})",
-        [merchant_id, *codes],
+        f" WHERE merchant_id = %s AND {sql.among('code')}",
+        (merchant_id, sql.values(codes)),
     )
     return {row[0]: ItemFacts(*row) for row in rows}
 

@@ -69,7 +69,7 @@ def _hand_over(
     for topic in dict.fromkeys(topic for _, topic, _ in rows):
         handlers[topic]([subject for _, of, subject in rows if of == topic], now)
     ids = [identifier for identifier, _, _ in rows]
-    sql.run(f"DELETE FROM messaging_outboxentry WHERE id IN ({sql.marks(ids)})", ids)
+    sql.run(f"DELETE FROM messaging_outboxentry WHERE {sql.among('id')}", (sql.values(ids),))
 
 
 def _work_alone(row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now: datetime) -> int:

@@ -7,20 +7,26 @@ evens out. It knows no table.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 # What a column holds where SQLite cannot tell: name it in `kinds`, None for anything else.
 Kind = str | None
 
 
+def _connection() -> Any:
+    """This thread's connection itself: Django's proxy looks it up anew at each attribute."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
 def _is_sqlite() -> bool:
-    return connection.vendor == "sqlite"
+    return bool(_connection().vendor == "sqlite")
 
 
 def _to_sqlite(value: Any) -> Any:
@@ -49,41 +55,39 @@ def _from_sqlite(value: Any, kind: Kind) -> Any:
     raise LookupError(kind)
 
 
-def _cursor() -> Any:
-    """The cursor that statements of this connection share on PostgreSQL.
+def _execute(connection: Any, statement: str, params: Sequence[Any]) -> Any:
+    """Run on PostgreSQL with the one cursor that statements of a connection share; that cursor.
 
     Making Django's cursor for each statement costs more than running it. Transactions, connection
     handling and errors stay Django's; so do the statements while somebody records queries.
     """
+    connection.validate_no_broken_transaction()
     connection.ensure_connection()
+    if connection.queries_logged:
+        cursor = connection.cursor()
+        cursor.execute(statement, params)
+        return cursor
     raw = connection.connection
     cursor = getattr(raw, "_hot_path_cursor", None)
     if cursor is None or cursor.closed:
         cursor = raw._hot_path_cursor = raw.cursor()
-    return cursor
-
-
-def _fetch_postgresql(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    if connection.queries_logged:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, params)
-            return cursor.fetchall()
-    connection.validate_no_broken_transaction()
     with connection.wrap_database_errors:
-        cursor = _cursor()
         cursor.execute(statement, params)
-        return cast(list[tuple[Any, ...]], cursor.fetchall())
+    return cursor
 
 
 def fetch(
     statement: str, params: Sequence[Any] = (), *, kinds: Sequence[Kind] = ()
 ) -> list[tuple[Any, ...]]:
     """All rows of a statement. `kinds` says uuid, datetime, date or bool per column."""
-    if not _is_sqlite():
-        return _fetch_postgresql(statement, params)
+    connection = _connection()
+    if connection.vendor != "sqlite":
+        cursor = _execute(connection, statement, params)
+        with connection.wrap_database_errors:
+            return cast(list[tuple[Any, ...]], cursor.fetchall())
     with connection.cursor() as cursor:
         cursor.execute(statement, [_to_sqlite(value) for value in params])
-        rows = cursor.fetchall()
+        rows = cast(list[tuple[Any, ...]], cursor.fetchall())
     if not kinds:
         return rows
     return [tuple(map(_from_sqlite, row, kinds)) for row in rows]
@@ -99,14 +103,27 @@ def fetch_one(
 
 def run(statement: str, params: Sequence[Any] = ()) -> None:
     """Execute without reading anything back."""
-    if _is_sqlite() or connection.queries_logged:
-        values = [_to_sqlite(value) for value in params] if _is_sqlite() else params
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values)
+    connection = _connection()
+    if connection.vendor != "sqlite":
+        _execute(connection, statement, params)
         return
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors:
-        _cursor().execute(statement, params)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [_to_sqlite(value) for value in params])
+
+
+def among(column: str) -> str:
+    """The clause that a column's value is one of `values(…)`: one mark however many there are, so
+    that PostgreSQL plans the statement once."""
+    if _is_sqlite():
+        return f"{column} IN (SELECT value FROM json_each(%s))"
+    return f"{column} = ANY(%s)"
+
+
+def values(listed: Iterable[Any]) -> Any:
+    """The parameter for `among`."""
+    if _is_sqlite():
+        return json.dumps([_to_sqlite(value) for value in listed])
+    return list(listed)
 
 
 @lru_cache(maxsize=512)
@@ -132,7 +149,7 @@ def _field(model: type[models.Model], name: str) -> Any:
 
 def _plain_type(model: type[models.Model], name: str) -> str:
     """The column's type without its length: `varchar(40)` would cut where it should refuse."""
-    return str(_field(model, name).db_type(connection)).partition("(")[0]
+    return str(_field(model, name).db_type(_connection())).partition("(")[0]
 
 
 def insert_rows(
@@ -163,11 +180,6 @@ def for_update() -> str:
     return "" if _is_sqlite() else " FOR NO KEY UPDATE"
 
 
-def marks(values: Sequence[Any]) -> str:
-    """`%s, %s, …` for an IN list."""
-    return ", ".join(["%s"] * len(values))
-
-
 @contextlib.contextmanager
 def batch() -> Iterator[None]:
     """Statements inside are sent without waiting for each answer; errors surface at the end.
@@ -175,8 +187,9 @@ def batch() -> Iterator[None]:
     Only for the writes at the end of a service, when everything is decided: PostgreSQL then needs
     one round trip for all of them.
     """
-    if _is_sqlite() or not transaction.get_connection().in_atomic_block:
+    connection = _connection()
+    if connection.vendor == "sqlite" or not connection.in_atomic_block:
         yield
         return
-    with connection.connection.pipeline():
+    with connection.wrap_database_errors, connection.connection.pipeline():
         yield

@@ -42,6 +42,7 @@ PURE = [
     "voucher/tokens.py",
     "voucher/handles.py",
     "voucher/suites.py",
+    "voucher/identity.py",
     "merchants/signatures.py",
     "settlement/money.py",
     *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "settlement/benefits").glob("*.py")),

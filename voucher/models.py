@@ -102,7 +102,8 @@ class AidPeriod(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["member", "category", "from_date"], name="one_aid_period_a_category_and_start"
+                fields=["member", "category", "from_date"],
+                name="one_aid_period_a_category_and_start",
             ),
             _ends_after_it_begins("an_aid_period_ends_after_it_begins"),
         ]
@@ -121,7 +122,8 @@ class Filing(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["member", "disease_code", "from_date"], name="one_filing_a_disease_and_start"
+                fields=["member", "disease_code", "from_date"],
+                name="one_filing_a_disease_and_start",
             ),
             _ends_after_it_begins("a_filing_ends_after_it_begins"),
         ]

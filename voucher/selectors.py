@@ -1,12 +1,13 @@
 """What can be asked about members: who they are, what they are entitled to, may they use it.
 
-The facts of a scan or settlement are read by hand-written statements, two at most. Nothing here
+The facts of a scan or settlement are read by one hand-written statement. Nothing here
 writes, and nothing here knows money: whether a benefit applies to a bill is the calculator's
 business. An identity number leaves this module only through `identity_number`, which leaves a log
 line each time.
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -153,11 +154,13 @@ def _in_force(table: str) -> str:
     return f"{table}.from_date <= %s AND ({table}.until_date IS NULL OR {table}.until_date > %s)"
 
 
-# One row. A member between two schemes can have an enrolment in each: the one that gives more
-# counts, then employee insurance. Of several aid categories the one begun last counts.
+# One row of `who`: a member between two schemes can have an enrolment in each, and the one that
+# gives more counts, then employee insurance; of several aid categories the one begun last counts.
+# Beside it each filing in force, once for each institution chosen for it.
 _MEMBER = (
-    "SELECT m.id, m.number, m.name, m.birth_date, m.sex, m.death_date, v.state,"
-    " e.area_code, e.scheme, e.category, t.state, a.category"
+    "SELECT who.*, f.id, f.kind, f.disease_code, f.disease_name, c.institution_code FROM ("
+    "SELECT m.id, m.number, m.name, m.birth_date, m.sex, m.death_date, v.state AS voucher_state,"
+    " e.area_code, e.scheme, e.category, t.state, a.category AS aid"
     " FROM voucher_member m"
     " {voucher} JOIN voucher_voucher v ON v.member_id = m.id"
     f" LEFT JOIN voucher_enrolment e ON e.member_id = m.id AND {_in_force('e')}"
@@ -167,22 +170,18 @@ _MEMBER = (
     " ORDER BY CASE t.state WHEN 'in_force' THEN 0 WHEN 'arrears' THEN 1 WHEN 'waiting' THEN 2"
     " WHEN 'suspended' THEN 3 WHEN 'deceased' THEN 4 ELSE 5 END,"
     " e.scheme, e.from_date DESC, t.from_date DESC, a.from_date DESC, a.id DESC LIMIT 1"
+    ") who"
+    f" LEFT JOIN voucher_filing f ON f.member_id = who.id AND {_in_force('f')}"
+    f" LEFT JOIN voucher_choseninstitution c ON c.filing_id = f.id AND {_in_force('c')}"
+    " ORDER BY f.id, c.institution_code"
 )
 _BY_VOUCHER = _MEMBER.format(voucher="INNER", key="v.number")
 _BY_MEMBER = _MEMBER.format(voucher="LEFT", key="m.id")
-_MEMBER_KINDS = (None, None, None, "date", None, "date", None, None, None, None, None, None)
-
-_FILINGS = (
-    "SELECT f.id, f.kind, f.disease_code, f.disease_name, c.institution_code"
-    " FROM voucher_filing f"
-    f" LEFT JOIN voucher_choseninstitution c ON c.filing_id = f.id AND {_in_force('c')}"
-    f" WHERE f.member_id = %s AND {_in_force('f')}"
-    " ORDER BY f.id, c.institution_code"
-)
+_MEMBER_KINDS = (None, None, None, "date", None, "date", *(None,) * 11)
 
 
 def member_by_voucher(*, voucher_number: int, day: date) -> MemberFacts:
-    """The facts of whoever holds this voucher, on that day. Two statements.
+    """The facts of whoever holds this voucher, on that day. One statement.
 
     Raises VoucherMissing when no voucher has the number.
     """
@@ -197,7 +196,7 @@ def member_by_voucher(*, voucher_number: int, day: date) -> MemberFacts:
 
 
 def member_facts(*, member_id: int, day: date) -> MemberFacts:
-    """The facts of a member of ours, on that day. Two statements.
+    """The facts of a member of ours, on that day. One statement.
 
     Raises Member.DoesNotExist: a member's id never comes from outside.
     """
@@ -208,9 +207,10 @@ def member_facts(*, member_id: int, day: date) -> MemberFacts:
 
 
 def _facts(statement: str, key: int, day: date) -> MemberFacts | None:
-    row = sql.fetch_one(statement, (day,) * 6 + (key,), kinds=_MEMBER_KINDS)
-    if row is None:
+    rows = sql.fetch(statement, (*(day,) * 6, key, *(day,) * 4), kinds=_MEMBER_KINDS)
+    if not rows:
         return None
+    row = rows[0]
     return MemberFacts(
         member_id=row[0],
         number=row[1],
@@ -223,16 +223,17 @@ def _facts(statement: str, key: int, day: date) -> MemberFacts | None:
         scheme=row[8] or "",
         category=row[9] or "",
         entitlement_state=row[10] or "",
-        filings=_filings(row[0], day),
+        filings=_filings(row[12:] for row in rows),
         aid_category=row[11],
     )
 
 
-def _filings(member_id: int, day: date) -> tuple[FilingFacts, ...]:
-    rows = sql.fetch(_FILINGS, (day, day, member_id, day, day))
+def _filings(rows: Iterable[tuple[Any, ...]]) -> tuple[FilingFacts, ...]:
     chosen: dict[int, list[str]] = {}
     named: dict[int, tuple[str, str, str]] = {}
     for filing_id, kind, disease_code, disease_name, institution_code in rows:
+        if filing_id is None:
+            continue
         named[filing_id] = (kind, disease_code, disease_name)
         codes = chosen.setdefault(filing_id, [])
         if institution_code is not None:

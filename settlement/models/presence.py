@@ -1,4 +1,8 @@
-"""Evidence of presence and what was done: scans, visits, fee batches, lines, prescriptions."""
+"""Evidence of presence and what was done: scans, visits, fee batches, lines, prescriptions.
+
+A foreign key has an index of its own only where something is looked up by it and no wider index
+begins with it: each would be written with every scan or line.
+"""
 
 from django.db import models
 from django.db.models import Q
@@ -17,8 +21,8 @@ class Scan(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id)
-    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
-    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT, db_index=False)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, db_index=False)
     operator = models.CharField(max_length=30, default="")
     evidence_type = models.CharField(max_length=30)
     use = models.CharField(max_length=30)
@@ -54,10 +58,10 @@ class Visit(models.Model):
         INPATIENT = "inpatient", _("admission")
 
     id = models.UUIDField(primary_key=True, default=new_id)
-    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
-    member = models.ForeignKey(Member, on_delete=models.PROTECT)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, db_index=False)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, db_index=False)
     # Null only for a visit taken over from the register (an admission in progress).
-    scan = models.ForeignKey(Scan, on_delete=models.PROTECT, null=True)
+    scan = models.ForeignKey(Scan, on_delete=models.PROTECT, null=True, db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     department = models.CharField(max_length=60, default="")
     doctor = models.CharField(max_length=60, default="")
@@ -67,14 +71,19 @@ class Visit(models.Model):
     business_date = models.DateField()
 
     class Meta:
-        indexes = [models.Index(fields=["member", "opened_at"], name="visits_by_member")]
+        indexes = [
+            models.Index(fields=["member", "opened_at"], name="visits_by_member"),
+            models.Index(fields=["merchant", "business_date"], name="visits_by_merchant_and_day"),
+        ]
 
 
 class FeeBatch(models.Model):
     """What was done or sold, as it was uploaded at one time (收费批次)."""
 
     id = models.UUIDField(primary_key=True, default=new_id)
-    visit = models.ForeignKey(Visit, on_delete=models.PROTECT, related_name="fee_batches")
+    visit = models.ForeignKey(
+        Visit, on_delete=models.PROTECT, related_name="fee_batches", db_index=False
+    )
     number = models.PositiveIntegerField()
     service_date = models.DateField()
     department = models.CharField(max_length=60, default="")
@@ -127,8 +136,9 @@ class PrescriptionLine(models.Model):
 class Line(models.Model):
     """One thing done or sold (费用明细). Amounts decide; quantity × unit price must agree."""
 
-    fee_batch = models.ForeignKey(FeeBatch, on_delete=models.PROTECT, related_name="lines")
-    visit = models.ForeignKey(Visit, on_delete=models.PROTECT, related_name="lines")
+    fee_batch = models.ForeignKey(
+        FeeBatch, on_delete=models.PROTECT, related_name="lines", db_index=False
+    )
     # Null until it is settled; stays when the settlement is refunded.
     settlement = models.ForeignKey(
         "settlement.Settlement", on_delete=models.PROTECT, null=True, related_name="lines"

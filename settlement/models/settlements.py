@@ -25,13 +25,13 @@ class Quote(models.Model):
         EXPIRED = "expired", _("expired")
 
     id = models.UUIDField(primary_key=True, default=new_id)
-    scan = models.ForeignKey(Scan, on_delete=models.PROTECT)
+    scan = models.ForeignKey(Scan, on_delete=models.PROTECT, db_index=False)
     # Null for a pharmacy purchase, whose visit opens and closes with the settlement.
-    visit = models.ForeignKey(Visit, on_delete=models.PROTECT, null=True)
-    member = models.ForeignKey(Member, on_delete=models.PROTECT)
-    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
-    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
-    policy = models.ForeignKey(Policy, on_delete=models.PROTECT)
+    visit = models.ForeignKey(Visit, on_delete=models.PROTECT, null=True, db_index=False)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, db_index=False)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, db_index=False)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT, db_index=False)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, db_index=False)
     state = models.CharField(max_length=10, choices=State.choices, default=State.LIVE)
     reads_year_to_date = models.BooleanField()
     total_fen = models.BigIntegerField()
@@ -57,7 +57,7 @@ class Hold(models.Model):
     """What a live quote reserves on an account. It ends with its quote, by time or by act."""
 
     quote = models.ForeignKey(Quote, on_delete=models.PROTECT, related_name="holds")
-    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
     amount_fen = models.BigIntegerField()
 
     class Meta:
@@ -77,9 +77,9 @@ class Settlement(models.Model):
     visit = models.ForeignKey(Visit, on_delete=models.PROTECT, related_name="settlements")
     scan = models.ForeignKey(Scan, on_delete=models.PROTECT)
     quote = models.OneToOneField(Quote, on_delete=models.PROTECT, null=True)
-    member = models.ForeignKey(Member, on_delete=models.PROTECT)
-    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
-    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, db_index=False)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, db_index=False)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT, db_index=False)
     operator = models.CharField(max_length=30, default="")
     # The member's settlements and refunds in the order they were accepted, without gaps.
     member_seq = models.PositiveIntegerField()
@@ -87,7 +87,7 @@ class Settlement(models.Model):
     benefit_kind = models.CharField(max_length=30)
     disease_code = models.CharField(max_length=20, default="")
     area_code = models.CharField(max_length=6)
-    policy = models.ForeignKey(Policy, on_delete=models.PROTECT)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, db_index=False)
     engine_version = models.CharField(max_length=20)
     service_date = models.DateField()
     business_date = models.DateField()
@@ -136,7 +136,9 @@ class Settlement(models.Model):
 class Share(models.Model):
     """One payer's part of a settlement."""
 
-    settlement = models.ForeignKey(Settlement, on_delete=models.PROTECT, related_name="shares")
+    settlement = models.ForeignKey(
+        Settlement, on_delete=models.PROTECT, related_name="shares", db_index=False
+    )
     payer = models.CharField(max_length=30)
     amount_fen = models.BigIntegerField()
 
@@ -158,10 +160,10 @@ class Refund(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id)
     settlement = models.ForeignKey(Settlement, on_delete=models.PROTECT, related_name="refunds")
-    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT)
-    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, db_index=False)
+    terminal = models.ForeignKey(Terminal, on_delete=models.PROTECT, db_index=False)
     operator = models.CharField(max_length=30, default="")
-    member = models.ForeignKey(Member, on_delete=models.PROTECT)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, db_index=False)
     member_seq = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACCEPTED)
     reason = models.CharField(max_length=200)
@@ -190,7 +192,9 @@ class Refund(models.Model):
 class RefundShare(models.Model):
     """What one payer gets back."""
 
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="shares")
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, related_name="shares", db_index=False
+    )
     payer = models.CharField(max_length=30)
     amount_fen = models.BigIntegerField()
 

@@ -122,8 +122,8 @@ def unsettled_lines(*, visit_id: UUID, fee_batch_ids: list[UUID] | None) -> list
     if fee_batch_ids is not None:
         if not fee_batch_ids:
             return []
-        among = f" AND b.id IN ({sql.marks(fee_batch_ids)})"
-        params += fee_batch_ids
+        among = f" AND {sql.among('b.id')}"
+        params.append(sql.values(fee_batch_ids))
     names = (
         "id",
         "service_date",
@@ -141,7 +141,7 @@ def unsettled_lines(*, visit_id: UUID, fee_batch_ids: list[UUID] | None) -> list
         "SELECT l.id, b.service_date, l.code, l.national_code, l.name, l.quantity, l.unit_price,"
         " l.amount_fen, l.split_pack, l.trace_codes, l.prescription_number"
         " FROM settlement_line l JOIN settlement_feebatch b ON b.id = l.fee_batch_id"
-        f" WHERE l.visit_id = %s AND l.settlement_id IS NULL{among}"
+        f" WHERE b.visit_id = %s AND l.settlement_id IS NULL{among}"
         " ORDER BY b.number, l.number",
         params,
         kinds=(None, "date", None, None, None, None, None, None, "bool", None, None),

@@ -46,9 +46,9 @@ def catalogue_items(
     rows = sql.fetch(
         "SELECT national_code, name, item_class, first_pay_bp, price_limit, covered, account_ok,"
         " prescription_only, drug_group, disease_codes FROM settlement_catalogueitem"
-        f" WHERE area_code = %s AND national_code IN ({sql.marks(national_codes)})"
+        f" WHERE area_code = %s AND {sql.among('national_code')}"
         " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)",
-        [area_code, *national_codes, day, day],
+        [area_code, sql.values(national_codes), day, day],
         kinds=(None, None, None, None, None, "bool", "bool", "bool", None, None),
     )
     return {
@@ -71,9 +71,9 @@ def rules_in_force(
         " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)"
         " ORDER BY from_date DESC, id DESC LIMIT 1) p"
         " LEFT JOIN settlement_catalogueitem c ON c.area_code = p.area_code"
-        f" AND c.national_code IN ({sql.marks(national_codes) or 'NULL'})"
+        f" AND {sql.among('c.national_code')}"
         " AND c.from_date <= %s AND (c.until_date IS NULL OR c.until_date > %s)",
-        [area_code, day, day, *national_codes, day, day],
+        [area_code, day, day, sql.values(national_codes), day, day],
         kinds=(None, None, None, None, None, None, "bool", "bool", "bool", None, None),
     )
     if not rows:

@@ -5,7 +5,7 @@ refusal: it is the member's own to pay, and says so before the quote.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -99,9 +99,13 @@ class TraceCodeUsed(Refusal):
     text = _("A trace code on the bill was already settled elsewhere.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BillLine:
-    """A line as it will be stored, with what the catalogue says of it on the service date."""
+    """A line as it will be stored, with what the catalogue says of it on the service date.
+
+    Not frozen: a bill's lines belong to one request, and two steps after reading fill in what the
+    catalogue and the prescriptions say.
+    """
 
     no: int
     code: str
@@ -217,21 +221,18 @@ def national_codes(lines: Sequence[BillLine]) -> list[str]:
     return sorted({line.national_code for line in lines if line.national_code})
 
 
-def with_catalogue(
-    lines: Sequence[BillLine], facts: Mapping[str, CatalogueFacts]
-) -> list[BillLine]:
-    """The lines with what the area's catalogue says of them on their day.
+def add_catalogue(lines: Sequence[BillLine], facts: Mapping[str, CatalogueFacts]) -> None:
+    """Note on each line what the area's catalogue says of it on its day.
 
     A national code that the catalogue does not have is refused when the line named it itself;
     mapped by the merchant's list, it is the member's own to pay. Raises ItemUnknown.
     """
-    found: list[BillLine] = []
     for line in lines:
-        fact = facts.get(line.national_code)
-        if fact is None and not line.code:
+        line.facts = facts.get(line.national_code)
+        if line.facts is None and not line.code:
             raise ItemUnknown(param=f"lines[{line.no - 1}].national_code", line_no=line.no)
-        found.append(replace(line, facts=fact, name=line.name or (fact.name if fact else "")))
-    return found
+        if not line.name and line.facts is not None:
+            line.name = line.facts.name
 
 
 def _check_figures(index: int, line: LineRequest) -> None:
@@ -267,10 +268,8 @@ def _check_traces(requested: Sequence[LineRequest]) -> None:
             seen.add(code)
 
 
-def with_prescriptions(
-    lines: Sequence[BillLine], *, member_id: int, service_date: date
-) -> list[BillLine]:
-    """The lines with the prescription rows they draw on.
+def add_prescriptions(lines: Sequence[BillLine], *, member_id: int, service_date: date) -> None:
+    """Note on each line that names a prescription which row of it the line draws on.
 
     Under the member's lock: a prescription is one member's, so that lock is the one that keeps two
     tills from filling it twice. Raises PrescriptionUnknown, PrescriptionExpired,
@@ -278,23 +277,21 @@ def with_prescriptions(
     """
     numbers = sorted({line.prescription for line in lines if line.prescription})
     if not numbers:
-        return list(lines)
+        return
     rows = sql.fetch(
         "SELECT p.number, l.national_code, l.id, p.until_date, l.quantity_e4 - l.filled_e4"
         " FROM settlement_prescription p JOIN settlement_prescriptionline l"
         " ON l.prescription_id = p.id"
-        f" WHERE p.member_id = %s AND p.number IN ({sql.marks(numbers)})",
-        [member_id, *numbers],
+        f" WHERE p.member_id = %s AND {sql.among('p.number')}",
+        (member_id, sql.values(numbers)),
         kinds=(None, None, None, "date", None),
     )
     left: dict[int, int] = {row[2]: row[4] for row in rows}
     by_item: Mapping[tuple[str, str], tuple[int, date]] = {
         (row[0], row[1]): (row[2], row[3]) for row in rows
     }
-    found: list[BillLine] = []
     for line in lines:
         if not line.prescription:
-            found.append(line)
             continue
         where = f"lines[{line.no - 1}].prescription"
         held = by_item.get((line.prescription, line.national_code))
@@ -306,5 +303,4 @@ def with_prescriptions(
         left[row_id] -= line.quantity_e4
         if left[row_id] < 0:
             raise PrescriptionExhausted(param=where, line_no=line.no)
-        found.append(replace(line, prescription_row=row_id))
-    return found
+        line.prescription_row = row_id

@@ -49,8 +49,8 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
     """The outbox handler of accepted settlements, inside the batch's transaction."""
     rows = sql.fetch(
         "SELECT s.id, s.member_id, s.merchant_id, s.area_code, s.business_date, s.accounting_month"
-        f" FROM settlement_settlement s WHERE s.id IN ({sql.marks(subjects)})",
-        subjects,
+        f" FROM settlement_settlement s WHERE {sql.among('s.id')}",
+        (sql.values(subjects),),
         kinds=("uuid", None, None, None, "date", "date"),
     )
     shares = _shares("settlement_share", "settlement_id", subjects)
@@ -75,8 +75,8 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
     )
     sql.run(
         "UPDATE settlement_settlement SET state = 'posted', posted_at = %s"
-        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",
-        [now, *subjects],
+        f" WHERE state = 'accepted' AND {sql.among('id')}",
+        (now, sql.values(subjects)),
     )
 
 
@@ -85,8 +85,8 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     rows = sql.fetch(
         "SELECT r.id, r.member_id, r.merchant_id, s.area_code, r.business_date, r.accounting_month"
         " FROM settlement_refund r JOIN settlement_settlement s ON s.id = r.settlement_id"
-        f" WHERE r.id IN ({sql.marks(subjects)})",
-        subjects,
+        f" WHERE {sql.among('r.id')}",
+        (sql.values(subjects),),
         kinds=("uuid", None, None, None, "date", "date"),
     )
     shares = _shares("settlement_refundshare", "refund_id", subjects)
@@ -114,17 +114,16 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     )
     sql.run(
         "UPDATE settlement_refund SET state = 'posted', posted_at = %s"
-        f" WHERE state = 'accepted' AND id IN ({sql.marks(subjects)})",
-        [now, *subjects],
+        f" WHERE state = 'accepted' AND {sql.among('id')}",
+        (now, sql.values(subjects)),
     )
 
 
 def _shares(table: str, owner: str, subjects: Sequence[UUID]) -> dict[UUID, list[tuple[str, int]]]:
     found: dict[UUID, list[tuple[str, int]]] = {}
     for identifier, payer, amount_fen in sql.fetch(
-        f"SELECT {owner}, payer, amount_fen FROM {table}"
-        f" WHERE {owner} IN ({sql.marks(subjects)}) ORDER BY id",
-        subjects,
+        f"SELECT {owner}, payer, amount_fen FROM {table} WHERE {sql.among(owner)} ORDER BY id",
+        (sql.values(subjects),),
         kinds=("uuid", None, None),
     ):
         found.setdefault(identifier, []).append((payer, amount_fen))

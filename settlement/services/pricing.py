@@ -36,10 +36,10 @@ from settlement.services.lines import (
     BillEmpty,
     BillLine,
     TooManyLines,
+    add_catalogue,
+    add_prescriptions,
     national_codes,
     read_lines,
-    with_catalogue,
-    with_prescriptions,
 )
 from settlement.services.scans import check_member
 from voucher import selectors as members
@@ -117,8 +117,8 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
     policy_id, policy, catalogue = rules_in_force(
         area_code=facts.area_code, national_codes=national_codes(lines), day=service_date
     )
-    lines = with_catalogue(lines, catalogue)
-    lines = with_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
+    add_catalogue(lines, catalogue)
+    add_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
     if bill.benefit_kind not in policy.kinds:
         raise BenefitKindUnknown(param="benefit_kind")
     money = money_facts(

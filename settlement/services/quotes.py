@@ -141,8 +141,8 @@ def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...], run
     if replaced:
         sql.run(
             "UPDATE settlement_quote SET state = 'replaced'"
-            f" WHERE id IN ({sql.marks(replaced)}) AND state = 'live'",
-            replaced,
+            f" WHERE {sql.among('id')} AND state = 'live'",
+            (sql.values(replaced),),
         )
 
 

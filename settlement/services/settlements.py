@@ -219,9 +219,8 @@ def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts |
     row_ids = [line["row_id"] for line in lines if line["row_id"] is not None]
     if visit is not None and row_ids:
         free = sql.fetch(
-            "SELECT id FROM settlement_line WHERE settlement_id IS NULL"
-            f" AND id IN ({sql.marks(row_ids)})",
-            row_ids,
+            f"SELECT id FROM settlement_line WHERE settlement_id IS NULL AND {sql.among('id')}",
+            (sql.values(row_ids),),
         )
         gone = set(row_ids) - {row[0] for row in free}
         for line in lines:
@@ -235,8 +234,8 @@ def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts |
         left = dict(
             sql.fetch(
                 "SELECT id, quantity_e4 - filled_e4 FROM settlement_prescriptionline"
-                f" WHERE id IN ({sql.marks(list(wanted))})",
-                list(wanted),
+                f" WHERE {sql.among('id')}",
+                (sql.values(wanted),),
             )
         )
         for line in lines:
@@ -276,8 +275,8 @@ def _write(desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id
         else:
             row_ids = [line["row_id"] for line in acceptance.lines]
             sql.run(
-                f"UPDATE settlement_line SET settlement_id = %s WHERE id IN ({sql.marks(row_ids)})",
-                [settlement_id, *row_ids],
+                f"UPDATE settlement_line SET settlement_id = %s WHERE {sql.among('id')}",
+                (settlement_id, sql.values(row_ids)),
             )
         retire_quotes(
             desk,
@@ -379,16 +378,13 @@ def _write_purchase(
             )
         ],
     )
-    write_lines(
-        acceptance.lines, fee_batch_id=batch_id, visit_id=visit_id, settlement_id=settlement_id
-    )
+    write_lines(acceptance.lines, fee_batch_id=batch_id, settlement_id=settlement_id)
 
 
 def write_lines(
     lines: Sequence[Mapping[str, Any]],
     *,
     fee_batch_id: UUID,
-    visit_id: UUID,
     settlement_id: UUID | None,
 ) -> None:
     """Store lines of a batch, settled or yet to be."""
@@ -396,7 +392,6 @@ def write_lines(
         Line,
         (
             "fee_batch",
-            "visit",
             "settlement",
             "number",
             "code",
@@ -412,7 +407,6 @@ def write_lines(
         [
             (
                 fee_batch_id,
-                visit_id,
                 settlement_id,
                 line["no"],
                 line["code"],

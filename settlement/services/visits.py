@@ -28,9 +28,9 @@ from settlement.services.lines import (
     BillLine,
     ItemUnknown,
     QuantityNotPositive,
+    add_catalogue,
     national_codes,
     read_lines,
-    with_catalogue,
 )
 from settlement.services.pricing import BILLING_USES, ScanNotForThisUse
 from settlement.services.scans import check_member
@@ -109,7 +109,11 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
         "fee_batch": batch,
         "member": {
             "name": facts.name,
-            "identity_number": members.identity_number(scan.member_id),
+            "identity_number": members.identity_number(
+                scan.member_id,
+                reader=f"terminal {desk.terminal.terminal_id}",
+                reason=f"visit {visit_id} opened",
+            ),
             "person_number": facts.number,
             "age": facts.age_on(desk.day),
             "sex": facts.sex,
@@ -164,7 +168,8 @@ def read_lines_with_catalogue(
     facts = catalogue_items(
         area_code=desk.terminal.area_code, national_codes=national_codes(lines), day=service_date
     )
-    return with_catalogue(lines, facts)
+    add_catalogue(lines, facts)
+    return lines
 
 
 def _write_batch(
@@ -216,7 +221,6 @@ def _write_batch(
             for line in lines
         ],
         fee_batch_id=batch_id,
-        visit_id=visit_id,
         settlement_id=None,
     )
     return {

@@ -39,7 +39,7 @@ def test_the_facts_of_a_voucher_are_those_of_its_member(retiree: Member) -> None
         connection,
     ) as statements:
         facts = selectors.member_by_voucher(voucher_number=number, day=DAY)
-    assert len(statements) == 2
+    assert len(statements) == 1
     assert facts == selectors.MemberFacts(
         member_id=retiree.pk,
         number=retiree.number,
