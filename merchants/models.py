@@ -1,7 +1,7 @@
 """Who is scanning: institutions, their agreements, terminals, operators and item lists.
 
-Nothing here knows members or money. What an item costs the fund is the catalogue's business; here it
-only has the merchant's own price and the national code it is mapped to.
+Nothing here knows members or money. What an item costs the fund is the catalogue's business; here
+it only has the merchant's own price and the national code it is mapped to.
 """
 
 from django.conf import settings
