@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -14,7 +15,7 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 class RequestId:
     """Takes `X-Request-Id` where it is well formed, else makes one; answers it back."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -23,7 +24,7 @@ class RequestId:
         request.request_id = identifier  # type: ignore[attr-defined]
         token = request_id.set(identifier)
         try:
-            response = self.get_response(request)
+            response: HttpResponse = self.get_response(request)
         finally:
             request_id.reset(token)
         response["X-Request-Id"] = identifier

@@ -7,7 +7,7 @@ handler whose only middleware is the request id.
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
@@ -30,7 +30,8 @@ class TerminalHandler(WSGIHandler):
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
-        inner = convert_exception_to_response(self._get_response)
+        # Django's type stubs leave out what its own handler calls here.
+        inner = convert_exception_to_response(cast(Any, self)._get_response)
         self._middleware_chain = convert_exception_to_response(RequestId(inner))
 
 

@@ -23,21 +23,21 @@ Name = Annotated[str, Meta(max_length=60)]
 LongName = Annotated[str, Meta(max_length=120)]
 
 
-class Evidence(Payload):
+class Evidence(Payload, frozen=True):
     """What was presented: its type, and its value as it was read."""
 
     type: Word
     value: Annotated[str, Meta(max_length=20_000)]
 
 
-class ScanRequest(Payload):
+class ScanRequest(Payload, frozen=True):
     """Present evidence for a declared use."""
 
     evidence: Evidence
     use: Word
 
 
-class LineRequest(Payload):
+class LineRequest(Payload, frozen=True):
     """One thing done or sold. `code` is the merchant's own item code; without it, the national
     code. Amounts decide, and quantity × unit price must agree within half a fen."""
 
@@ -52,7 +52,7 @@ class LineRequest(Payload):
     prescription: Code | None = None
 
 
-class BillRequest(Payload):
+class BillRequest(Payload, frozen=True):
     """What is to be priced: a pharmacy's lines under a scan, or a visit's unsettled lines."""
 
     benefit_kind: Word
@@ -65,7 +65,7 @@ class BillRequest(Payload):
     account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
 
 
-class SettleRequest(Payload):
+class SettleRequest(Payload, frozen=True):
     """Confirm a quote exactly, or settle a bill without one."""
 
     quote_id: UUID | None = None
@@ -97,18 +97,18 @@ class SettleRequest(Payload):
         )
 
 
-class ReleaseRequest(Payload):
+class ReleaseRequest(Payload, frozen=True):
     """Nothing but the address says which quote."""
 
 
-class RefundRequest(Payload):
+class RefundRequest(Payload, frozen=True):
     """Return a whole settlement."""
 
     settlement_id: UUID
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Diagnosis(Payload):
+class Diagnosis(Payload, frozen=True):
     """A diagnosis by its code; one of a visit's is the main one."""
 
     code: Annotated[str, Meta(min_length=1, max_length=20)]
@@ -116,7 +116,7 @@ class Diagnosis(Payload):
     main: bool = False
 
 
-class OpenVisitRequest(Payload):
+class OpenVisitRequest(Payload, frozen=True):
     """Open a visit (挂号); a registration line becomes its first fee batch."""
 
     scan_id: UUID
@@ -126,7 +126,7 @@ class OpenVisitRequest(Payload):
     registration_line: LineRequest | None = None
 
 
-class AddFeesRequest(Payload):
+class AddFeesRequest(Payload, frozen=True):
     """Upload what was done in a visit."""
 
     lines: list[LineRequest]
@@ -137,14 +137,14 @@ class AddFeesRequest(Payload):
     diagnoses: Annotated[list[Diagnosis], Meta(max_length=20)] = []
 
 
-class PrescribedLine(Payload):
+class PrescribedLine(Payload, frozen=True):
     """An item and how much of it may be dispensed."""
 
     national_code: Code
     quantity: Annotated[str, Meta(max_length=20)]
 
 
-class PrescribeRequest(Payload):
+class PrescribeRequest(Payload, frozen=True):
     """Issue a prescription in a visit."""
 
     prescriber: Annotated[str, Meta(min_length=1, max_length=60)]
@@ -153,7 +153,7 @@ class PrescribeRequest(Payload):
     valid_days: Annotated[int, Meta(ge=1, le=30)] = 3
 
 
-class PickUpRequest(Payload):
+class PickUpRequest(Payload, frozen=True):
     """Hand out the drugs of a settlement against a scan of their own."""
 
     scan_id: UUID

@@ -61,7 +61,9 @@ def money_facts(*, member_id: int, benefit_year: int, now: datetime) -> MoneyFac
     rows = sql.fetch(_MONEY, (benefit_year, member_id), kinds=_MONEY_KINDS)
     account_id, balance_fen, amounts, settled, refunded = rows[0][:5]
     quotes = [
-        OpenQuote(*row[5:9], held_fen=int(row[9]), expires_at=row[10]) for row in rows if row[5]
+        OpenQuote(row[5], row[6], row[7], row[8], held_fen=int(row[9]), expires_at=row[10])
+        for row in rows
+        if row[5]
     ]
     return MoneyFacts(
         account_id=account_id,

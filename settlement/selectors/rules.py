@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +38,11 @@ class CatalogueFacts:
     disease_codes: tuple[str, ...]
 
 
+def _facts(row: tuple[Any, ...]) -> CatalogueFacts:
+    *plain, disease_codes = row
+    return CatalogueFacts(*plain, tuple(msgspec.json.decode(disease_codes)))
+
+
 def catalogue_items(
     *, area_code: str, national_codes: Sequence[str], day: date
 ) -> dict[str, CatalogueFacts]:
@@ -51,10 +57,7 @@ def catalogue_items(
         [area_code, sql.values(national_codes), day, day],
         kinds=(None, None, None, None, None, "bool", "bool", "bool", None, None),
     )
-    return {
-        row[0]: CatalogueFacts(*row[:9], disease_codes=tuple(msgspec.json.decode(row[9])))
-        for row in rows
-    }
+    return {row[0]: _facts(row) for row in rows}
 
 
 def rules_in_force(
