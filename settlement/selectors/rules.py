@@ -39,8 +39,9 @@ class CatalogueFacts:
 
 
 def _facts(row: tuple[Any, ...]) -> CatalogueFacts:
-    *plain, disease_codes = row
-    return CatalogueFacts(*plain, tuple(msgspec.json.decode(disease_codes)))
+    values = [*row]
+    values[-1] = tuple(msgspec.json.decode(values[-1]))
+    return CatalogueFacts(*values)
 
 
 def catalogue_items(
@@ -85,11 +86,7 @@ def rules_in_force(
     return (
         policy_id,
         compiled_policy(policy_id),
-        {
-            row[1]: CatalogueFacts(*row[1:10], disease_codes=tuple(msgspec.json.decode(row[10])))
-            for row in rows
-            if row[1] is not None
-        },
+        {row[1]: _facts(row[1:]) for row in rows if row[1] is not None},
     )
 
 
