@@ -9,20 +9,19 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from bench.seed import MEMBERS
-from bench.stack import Postgres
-from bench.terminals import LINES_A_BILL, TERMINALS
+from bench.terminals import LINES_A_BILL
 
 FOLDER = Path(__file__).resolve().parent
 CLIENTS = 8
 THREADS = 2
-SCANS_TO_NAME = 5_000
+SCANS_TO_NAME = 20_000
 # No worker takes it: it falls due at the end of time.
 TOPIC = "bench_floor"
 
@@ -34,7 +33,8 @@ CREATE OR REPLACE FUNCTION bench_id(chance bigint, part int) RETURNS uuid LANGUA
         || 'bc' || '8' || lpad(to_hex(chance), 15, '0'))::uuid
 $$;
 DROP TABLE IF EXISTS bench_scan;
-CREATE TABLE bench_scan (number int PRIMARY KEY, id uuid NOT NULL);
+CREATE TABLE bench_scan (number int PRIMARY KEY, id uuid NOT NULL, member_id bigint NOT NULL,
+    merchant_id bigint NOT NULL, terminal_id bigint NOT NULL);
 """
 
 
@@ -44,7 +44,6 @@ class Floor:
 
     rate: float
     done: int
-    cpu_s: float
 
 
 def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
@@ -56,8 +55,10 @@ def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
         if statement.strip():
             server.execute(statement)  # type: ignore[arg-type]
     server.execute(
-        "INSERT INTO bench_scan SELECT row_number() OVER (), id FROM"
-        " (SELECT id FROM settlement_scan WHERE code = '' ORDER BY id LIMIT %s) latest",
+        "INSERT INTO bench_scan"
+        " SELECT row_number() OVER (), s.id, s.member_id, s.merchant_id, s.terminal_id"
+        " FROM settlement_scan s JOIN merchants_terminal t ON t.id = s.terminal_id"
+        " WHERE s.code = '' AND t.key_id IS NOT NULL ORDER BY s.id DESC LIMIT %s",
         (SCANS_TO_NAME,),
     )
     server.execute("ANALYZE bench_scan")
@@ -75,8 +76,6 @@ def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
         raise LookupError("nothing was settled yet whose rows could be imitated")
     inputs, result, trace_hash, policy, year, amounts, answer, scan_answer, scans = row
     return {
-        "members": str(MEMBERS),
-        "tills": str(TERMINALS),
         "scans": str(scans),
         "lines": str(LINES_A_BILL),
         "inputs": inputs,
@@ -93,48 +92,44 @@ def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def run(
-    cluster: Postgres,
-    database: str,
     script: str,
     variables: dict[str, str],
     *,
+    pgbench: Path,
+    environment: Mapping[str, str],
     seconds: int = 0,
     transactions: int = 0,
     clients: int = CLIENTS,
 ) -> Floor:
     """Run `bench/<script>.sql` for some seconds, or a number of transactions a client.
 
+    `environment` says where, in libpq's variables (PGHOST, PGDATABASE ...).
     Raises RuntimeError when a transaction failed.
     """
     given = {name: text for name, text in variables.items() if ":" not in name}
     given["answer"] = variables[f"answer:{script}"]
-    before = os.times()
     done = subprocess.run(
         [
-            str(cluster.binaries / "pgbench"), "--no-vacuum", "--protocol", "prepared",
+            str(pgbench), "--no-vacuum", "--protocol", "prepared",
             "--client", str(clients), "--jobs", str(min(THREADS, clients)),
             "--file", str(FOLDER / f"{script}.sql"),
             *(["--time", str(seconds)] if seconds else ["--transactions", str(transactions)]),
             *(f"--define={name}={text}" for name, text in given.items()),
-            database,
         ],
-        env={**os.environ, **cluster.environment()}, capture_output=True, text=True, check=False,
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    after = os.times()
     rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
     count = re.search(r"actually processed: ([0-9]+)", done.stdout)
     failed = re.search(r"failed transactions: ([0-9]+)", done.stdout)
     if done.returncode or rate is None or count is None or (failed and failed[1] != "0"):
         raise RuntimeError(f"pgbench failed: {(done.stderr or done.stdout).strip()[-600:]}")
-    return Floor(
-        float(rate[1]),
-        int(count[1]),
-        after.children_user + after.children_system
-        - before.children_user - before.children_system,
-    )  # fmt: skip
+    return Floor(float(rate[1]), int(count[1]))
 
 
-def tidy(server: psycopg.Connection[Any]) -> None:
-    """Take the floor's outbox rows away, which nobody will ever work, and their dead versions."""
-    server.execute("DELETE FROM messaging_outboxentry WHERE topic = %s", (TOPIC,))
-    server.execute("VACUUM messaging_outboxentry")
+def hand_over(server: psycopg.Connection[Any]) -> int:
+    """Make the floor's settlements work for the posting worker. Answers how many there are."""
+    return server.execute(
+        "UPDATE messaging_outboxentry SET topic = 'post_settlement', due_at = now()"
+        " WHERE topic = %s",
+        (TOPIC,),
+    ).rowcount

@@ -41,7 +41,7 @@ def show(
     say()
     say("| at 70 % of the rate, arrivals at random | p50 ms | p99 ms |")
     say("|---|---|---|")
-    for name in ("scans", "settlements", "codes"):
+    for name in ("scans", "settlements", "codes", "bare view"):
         say(
             f"| {name} | {figures.shown(f'{name}: p50 ms', form='.1f')}"
             f" | {figures.shown(f'{name}: p99 ms', form='.1f')} |"

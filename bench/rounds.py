@@ -83,11 +83,8 @@ class Bench:
                 self._latencies(step.progress, seed=number)
         with Step("counting statements"):
             self._count_statements()
-        lost = self._number(
-            # pgbench numbers a member's settlements from 1000 on, and nobody posts those.
-            "SELECT count(*) FROM settlement_settlement"
-            " WHERE state = 'accepted' AND member_seq < 1000"
-        )
+        self._drain()
+        lost = self._number("SELECT count(*) FROM settlement_settlement WHERE state = 'accepted'")
         if lost:
             raise Trouble(f"{lost} settlements were accepted and not posted.")
 
@@ -169,7 +166,7 @@ class Bench:
         )
         note("codes in process", self._workload.mint_in_process(1_000))
         progress("postings")
-        self._postings(int(self._size("settlements", 150) * seconds))
+        self._postings()
 
     def _size(self, name: str, guess: int) -> float:
         """A second's worth of requests: the last rate that was reached, else a guess."""
@@ -212,11 +209,13 @@ class Bench:
             self._drain()
 
     def _floor(self, script: str, seconds: float) -> float:
-        rate = floors.run(
-            self.cluster, self.database, script, self._variables, seconds=round(seconds + 0.5)
+        return floors.run(
+            script,
+            self._variables,
+            pgbench=self.cluster.binaries / "pgbench",
+            environment={**self.cluster.environment(), "PGDATABASE": self.database},
+            seconds=round(seconds + 0.5),
         ).rate
-        floors.tidy(self._server)
-        return rate
 
     # --- posting ---------------------------------------------------------------------------------
 
@@ -244,23 +243,15 @@ class Bench:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def _postings(self, count: int) -> None:
-        """Gather a queue with the worker held, let it go, and time the queue's end.
+    def _postings(self) -> None:
+        """Let the worker post what pgbench has settled, and time the queue's end.
 
-        The clock starts when the first batch is done and that batch does not count, so what is
-        timed is posting and not the worker's waking up.
+        The clock starts when the first batches are done and those do not count, so what is timed
+        is posting and not the worker's waking up.
         """
         self._drain()
-        self._hold_worker(signal.SIGSTOP)
-        try:
-            requests = self._workload.settlements(
-                self._scanned(count, next(iter(self.webs))), port=self.main.port
-            )
-            generator.closed(self.main.lines, requests).only(201)
-            full = self._waiting()
-            cpu = cpu_seconds(self.worker.pid) + cpu_seconds(self.cluster.pid)
-        finally:
-            self._hold_worker(signal.SIGCONT)
+        cpu = self._posting_cpu()
+        full = floors.hand_over(self._server)
         until = time.monotonic() + POSTED_WITHIN_S
         while (left := self._waiting()) == full:
             if time.monotonic() > until:
@@ -270,10 +261,12 @@ class Bench:
         while self._waiting():
             if time.monotonic() > until:
                 raise Trouble(f"{self._waiting()} settlements were not posted in time.")
-            time.sleep(0.005)
+            time.sleep(0.02)
         self.figures.note("postings", left / (time.perf_counter() - begin))
-        cpu = cpu_seconds(self.worker.pid) + cpu_seconds(self.cluster.pid) - cpu
-        self.figures.note("postings: all µs", cpu * 1e6 / full)
+        self.figures.note("postings: all µs", (self._posting_cpu() - cpu) * 1e6 / full)
+
+    def _posting_cpu(self) -> float:
+        return cpu_seconds(self.worker.pid) + cpu_seconds(self.cluster.pid)
 
     # --- latencies -------------------------------------------------------------------------------
 
@@ -284,6 +277,14 @@ class Bench:
         rate = self.figures.median("scans") * LOAD_SHARE
         requests = self._workload.scans(int(rate * seconds), port=self.main.port)
         self._note_latency("scans", requests, rate, seed)
+        progress("the bare view")
+        bare = self._servers["bare"]
+        rate = self.figures.median("bare view") * LOAD_SHARE
+        requests = [
+            get(f"/member/{1 + number * 7919 % 90_000}", port=bare.port)
+            for number in range(int(rate * seconds))
+        ]
+        self._note_latency("bare view", requests, rate, seed, server=bare, status=200)
         progress("settlements")
         rate = self.figures.median("settlements") * LOAD_SHARE
         rows = self._scanned(int(rate * seconds), name)
@@ -295,9 +296,17 @@ class Bench:
         self._note_latency("codes", pages, rate, seed, status=200)
 
     def _note_latency(
-        self, name: str, requests: list[bytes], rate: float, seed: int, *, status: int = 201
+        self,
+        name: str,
+        requests: list[bytes],
+        rate: float,
+        seed: int,
+        *,
+        server: Server | None = None,
+        status: int = 201,
     ) -> None:
-        load: Load = generator.opened(self.main.lines, requests, rate=rate, seed=seed).only(status)
+        lines = (server or self.main).lines
+        load: Load = generator.opened(lines, requests, rate=rate, seed=seed).only(status)
         for share in (0.5, 0.99):
             self.figures.note(
                 f"{name}: p{share * 100:.0f} ms",
@@ -344,6 +353,8 @@ class Bench:
             "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements s JOIN pg_database d"
             " ON d.oid = s.dbid WHERE d.datname = current_database()"
             " AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE '%infinity%'"
+            # Foreign keys checked at COMMIT.
+            " AND query NOT LIKE '%FROM ONLY \"public\".%'"
         )
 
 
