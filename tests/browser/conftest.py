@@ -96,23 +96,25 @@ def _wait_until_answering(url: str) -> None:
             time.sleep(0.1)
 
 
-@pytest.fixture
+# One browser a module, not one a session: while Playwright runs, Django takes this thread for an
+# asynchronous one and refuses it the database, which tests of other modules need.
+@pytest.fixture(scope="module")
 def open_browser() -> Iterator[Callable]:
-    """Start Chromium, with more flags if need be."""
+    """Start Chromium, with more flags if need be; the one without flags is shared."""
     from playwright.sync_api import sync_playwright
 
-    started = []
+    started = {}
     with sync_playwright() as playwright:
 
         def start(*more: str):
-            browser = playwright.chromium.launch(
-                executable_path=chromium_path(), args=[*FLAGS, *more]
-            )
-            started.append(browser)
-            return browser
+            if more not in started:
+                started[more] = playwright.chromium.launch(
+                    executable_path=chromium_path(), args=[*FLAGS, *more]
+                )
+            return started[more]
 
         yield start
-        for browser in started:
+        for browser in started.values():
             browser.close()
 
 
@@ -153,21 +155,16 @@ class Visitor:
 def visitor(open_browser: Callable, site: Site) -> Iterator[Callable[..., Visitor]]:
     """Make visitors; whatever their consoles complained of fails the test at its end."""
     made: list[Visitor] = []
-    browser = None
 
     def make(name: str = "", *, size: dict = DESKTOP, flags: tuple[str, ...] = (), **options):
-        nonlocal browser
-        if flags:
-            chosen = open_browser(*flags)
-        else:
-            browser = browser or open_browser()
-            chosen = browser
-        one = Visitor(chosen, site, size=size, **options)
+        one = Visitor(open_browser(*flags), site, size=size, **options)
         made.append(one)
         if name:
             one.sign_in(name)
         return one
 
     yield make
+    for one in made:
+        one.context.close()
     complaints = [text for one in made for text in one.unexpected()]
     assert not complaints, complaints

@@ -33,10 +33,17 @@ def serve_one(counter: Visitor, code: str, packs: list[str]) -> None:
         page.locator(".line").nth(before).wait_for()
 
 
+def settled_so_far(citizen: Visitor) -> int:
+    """How many settlements the citizen's page lists: the tests of a session share their people."""
+    citizen.page.locator("#settlements > *").wait_for()
+    return citizen.page.locator("#settlements .row").count()
+
+
 def test_a_purchase_from_the_code_on_the_phone_to_posted(
     visitor: Callable[..., Visitor], site: Site
 ) -> None:
     citizen = visitor("citizen", size=PHONE)
+    before = settled_so_far(citizen)
     counter = visitor("pharmacist")
     page = counter.page
     serve_one(counter, code_on(citizen.page), ["6900000000011", "6900000000042"])
@@ -63,9 +70,9 @@ def test_a_purchase_from_the_code_on_the_phone_to_posted(
     page.locator(".done-card").wait_for()
     page.locator(".done-card .tag.good").wait_for(timeout=10_000)
 
-    citizen.page.locator("#settlements .row").wait_for(timeout=10_000)
-    assert citizen.page.locator("#settlements .row").count() == 1
-    citizen.page.locator("#settlements .tag.good").wait_for(timeout=10_000)
+    citizen.page.locator("#settlements .row").nth(before).wait_for(timeout=10_000)
+    assert settled_so_far(citizen) == before + 1
+    citizen.page.locator("#settlements .row").first.locator(".tag.good").wait_for(timeout=10_000)
 
     page.click("[data-part=refund]")
     page.fill("#refund-reason", "顾客退货")
@@ -115,6 +122,7 @@ def test_a_lost_answer_is_asked_for_again_and_settled_once(
     counter = visitor("pharmacist")
     counter.expected += ["ERR_FAILED", "404"]
     citizen = visitor("worker", size=PHONE)
+    before = settled_so_far(citizen)
     serve_one(counter, code_on(citizen.page), ["6900000000042"])
     page = counter.page
     page.click("[data-part=quote]")
@@ -135,8 +143,7 @@ def test_a_lost_answer_is_asked_for_again_and_settled_once(
     page.locator(".done-card").wait_for()
     assert len(set(posted)) == 1
     citizen.page.goto(f"{site.url}/me/")
-    citizen.page.locator("#settlements .row").first.wait_for()
-    assert citizen.page.locator("#settlements .row").count() == 1
+    assert settled_so_far(citizen) == before + 1
 
 
 def test_what_a_reload_interrupted_is_taken_up_under_its_key(
