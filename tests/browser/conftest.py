@@ -51,6 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for name, value in os.environ.items()
         if name not in ("DATABASE_URL", "CELERY_BROKER_URL", "DJANGO_ALLOW_ASYNC_UNSAFE")
     }
+    environment["ALLOWED_HOSTS"] = "127.0.0.1,till.example"
     environment["VAR_DIR"] = str(tmp_path_factory.mktemp("site"))
     log = (Path(environment["VAR_DIR"]) / "site.log").open("wb")
     process = subprocess.Popen(
@@ -138,9 +139,9 @@ class Visitor:
         if message.type == "error":
             self.complaints.append(message.text)
 
-    def sign_in(self, name: str) -> None:
+    def sign_in(self, name: str, *, url: str = "") -> None:
         """Through the form, as a person does."""
-        self.page.goto(f"{self.site.url}/login/")
+        self.page.goto(f"{url or self.site.url}/login/")
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", PASSWORD)
         self.page.click("form.login button")

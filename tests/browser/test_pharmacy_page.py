@@ -7,6 +7,7 @@ import pytest
 
 from tests.browser.conftest import PHONE, Site, Visitor
 from tests.browser.scanning import code_on, type_as_scanner
+from voucher.tokens import looks_like_payment_code
 
 pytestmark = pytest.mark.browser
 
@@ -162,3 +163,49 @@ def test_what_a_reload_interrupted_is_taken_up_under_its_key(
     page.unroute("**/counter/**")
     page.reload()
     page.locator(".done-card").wait_for()
+
+
+def test_plain_http_keeps_the_camera_off_and_the_scanner_on(
+    visitor: Callable[..., Visitor], site: Site
+) -> None:
+    citizen = visitor("worker", size=PHONE)
+    # A name that is neither localhost nor https: no secure context, as on a shop's network.
+    counter = visitor(flags=("--host-resolver-rules=MAP till.example 127.0.0.1",))
+    counter.expected.append("Cross-Origin-Opener-Policy")
+    counter.sign_in("pharmacist", url=site.url.replace("127.0.0.1", "till.example"))
+    assert counter.page.evaluate("isSecureContext") is False
+    assert counter.page.locator("#insecure").is_visible()
+    assert counter.page.locator("[data-part=camera-button]").is_disabled()
+    type_as_scanner(counter.page, code_on(citizen.page))
+    counter.page.locator(".person-name").wait_for()
+
+
+PRESENTED = [
+    "134567890123456789",
+    "103456789012345678",
+    "153456789012345678",
+    "163456789012345678",
+    "13456789012345678",
+    "2534567890123456",
+    "301234567890123456789012",
+    "3112345678901234",
+    "25345678901234",
+    "6212345678901234567",
+    "62123456789012345678",
+    "6900000000042",
+    "1" * 254,
+]
+
+
+def test_the_page_knows_a_payment_code_as_the_server_does(
+    visitor: Callable[..., Visitor],
+) -> None:
+    page = visitor("pharmacist").page
+    found = page.evaluate(
+        "async (texts) => { const { kindOf } = await import('/static/portal/evidence.js');"
+        " return texts.map((text) => kindOf(text) === 'payment'); }",
+        PRESENTED,
+    )
+    assert found == [looks_like_payment_code(text) for text in PRESENTED]
+    assert any(found)
+    assert not all(found)
