@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 
 from . import sql
 from .models import OutboxEntry
@@ -81,6 +81,9 @@ def _work_alone(row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now
             _hand_over([row], handlers, now)
             return 1
     except Exception as error:
+        if isinstance(error, DatabaseError) and not connection.is_usable():
+            # The session was lost: that is no fault of the row and no attempt at it.
+            raise
         with transaction.atomic(durable=True):
             entry = OutboxEntry.objects.select_for_update().filter(pk=row[0]).first()
             if entry is None:
