@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from . import sql
 from .models import OutboxEntry
@@ -49,7 +49,7 @@ def work_batch(handlers: Mapping[str, Handler], *, now: datetime, limit: int) ->
         if not rows:
             raise
         # Anything may be wrong with one row; which one is found below. A lost database is found
-        # there too, because noting the failed attempt raises again.
+        # there too, and raises again.
         return sum(_work_alone(row, handlers, now) for row in rows)
 
 
@@ -81,8 +81,8 @@ def _work_alone(row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now
             _hand_over([row], handlers, now)
             return 1
     except Exception as error:
-        if isinstance(error, DatabaseError) and not connection.is_usable():
-            # The session was lost: that is no fault of the row and no attempt at it.
+        if _session_lost(error):
+            # That is no fault of the row and no attempt at it.
             raise
         with transaction.atomic(durable=True):
             entry = OutboxEntry.objects.select_for_update().filter(pk=row[0]).first()
@@ -95,6 +95,15 @@ def _work_alone(row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now
                 entry.parked_at = now
             entry.save(update_fields=["attempts", "last_error", "due_at", "parked_at"])
         return 0
+
+
+def _session_lost(error: Exception) -> bool:
+    """Whether the database went away, rather than answered: no SQLSTATE at all, or one that says
+    that the connection failed (08) or was ended by an operator (57P)."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith(("08", "57P"))
 
 
 def parked() -> list[OutboxEntry]:
