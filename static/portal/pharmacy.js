@@ -12,8 +12,15 @@ const personStep = part(root, "person-step");
 const choicesBox = part(root, "choices");
 let scan = null;
 let choices = [];
+// Between a settlement and the next person nothing may be billed: the packs are already paid for.
+let finished = false;
 
-const bill = new Bill(part(root, "pay-step"), { body, next: startNext });
+const bill = new Bill(part(root, "pay-step"), {
+  body,
+  settled: () => finish(true),
+  refunded: () => finish(true),
+  next: startNext,
+});
 const basket = new Basket(part(root, "items-step"), {
   changed: () => bill.stale(),
   codeScanned: (text) => {
@@ -27,7 +34,15 @@ const basket = new Basket(part(root, "items-step"), {
 });
 const box = new ScanBox(part(personStep, "scan-box"), { use: "pharmacy_purchase", accepted });
 
+function finish(now) {
+  finished = now;
+  part(root, "items-step").inert = now;
+  part(root, "benefit").inert = now;
+  part(personStep, "change").hidden = now || !scan;
+}
+
 function accepted(answer) {
+  if (finished) startNext();
   scan = answer;
   part(personStep, "person").replaceChildren(personCard(scan));
   part(personStep, "scan-box").hidden = true;
@@ -63,6 +78,7 @@ function forgetPerson() {
 }
 
 function startNext() {
+  finish(false);
   bill.reset();
   basket.clear();
   forgetPerson();
@@ -75,6 +91,6 @@ part(personStep, "change").addEventListener("click", () => {
   forgetPerson();
   box.focus();
 });
-guard(() => (scan ? basket.input : box.input));
+guard(() => (finished && scan ? null : scan ? basket.input : box.input));
 bill.resume();
 box.focus();

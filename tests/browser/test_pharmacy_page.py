@@ -70,6 +70,8 @@ def test_a_purchase_from_the_code_on_the_phone_to_posted(
     page.dblclick("[data-part=confirm]")
     page.locator(".done-card").wait_for()
     page.locator(".done-card .tag.good").wait_for(timeout=10_000)
+    # What is paid for cannot be billed again by a stray hand.
+    assert page.locator("[data-part=items-step]").evaluate("step => step.inert")
 
     citizen.page.locator("#settlements .row").nth(before).wait_for(timeout=10_000)
     assert settled_so_far(citizen) == before + 1
@@ -81,6 +83,7 @@ def test_a_purchase_from_the_code_on_the_phone_to_posted(
     page.locator(".refunded-card").wait_for()
     page.click("[data-part=next]")
     page.locator("[data-part=empty]").wait_for()
+    assert not page.locator("[data-part=items-step]").evaluate("step => step.inert")
 
 
 def test_a_payment_code_never_leaves_the_page(visitor: Callable[..., Visitor]) -> None:
