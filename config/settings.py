@@ -16,7 +16,7 @@ env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-for _folder in (VAR_DIR, VAR_DIR / "broker", VAR_DIR / "broker" / "control"):
+for _folder in (VAR_DIR / "static", VAR_DIR / "broker" / "control"):
     _folder.mkdir(parents=True, exist_ok=True)
 
 DEPLOYMENT = env.str("DEPLOYMENT", default="embedded")
