@@ -52,7 +52,12 @@ class Load:
         """Itself, or RuntimeError when anything but this status was answered."""
         if set(self.statuses) != {status}:
             told = next(
-                (text[-600:].decode(errors="replace") for text in self.answers.values()), ""
+                (
+                    text[-600:].decode(errors="replace")
+                    for text in self.answers.values()
+                    if int(text[9:12]) != status
+                ),
+                "",
             )
             raise RuntimeError(f"not every answer was {status}: {self.statuses} {told}")
         return self

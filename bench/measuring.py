@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.generator import Load
-from bench.processes import cpu_seconds, family
+from bench.processes import cpu_seconds, family, machine_seconds
 from bench.stack import Running
 
 
@@ -21,11 +21,20 @@ class Cost:
 
     load: Load
     seconds: dict[str, float]
+    # Worked by the whole machine, and worked or not.
+    machine_s: tuple[float, float] = (0.0, 0.0)
 
     @property
     def generator_share(self) -> float:
         """Of all the CPU time spent, the part that went into asking."""
         return self.load.cpu_s / (self.load.cpu_s + sum(self.seconds.values()))
+
+    @property
+    def others_share(self) -> float:
+        """Of the machine's CPU time, the part that nobody of the bench used."""
+        busy, had = self.machine_s
+        ours = self.load.cpu_s + sum(self.seconds.values())
+        return max(0.0, busy - ours) / had if had else 0.0
 
     def micros(self, *parts: str) -> float:
         """CPU microseconds a request of these parts, of all parts when none is named."""
@@ -53,9 +62,12 @@ class Server:
     def under(self, load: Callable[[], Load]) -> Cost:
         """Run a load and account for it."""
         roots = {"web": self.web.pid, **self.others}
+        machine = machine_seconds()
         before = {name: cpu_seconds(pid) for name, pid in roots.items()}
         done = load()
-        return Cost(done, {name: cpu_seconds(pid) - before[name] for name, pid in roots.items()})
+        used = {name: cpu_seconds(pid) - before[name] for name, pid in roots.items()}
+        busy, had = (now - then for now, then in zip(machine_seconds(), machine, strict=True))
+        return Cost(done, used, (busy, had))
 
 
 @dataclass

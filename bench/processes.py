@@ -44,6 +44,13 @@ def cpu_seconds(root: int) -> float:
     return total * _TICK_S
 
 
+def machine_seconds() -> tuple[float, float]:
+    """CPU seconds that the whole machine has worked, and those it has had, since it started."""
+    fields = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    # user, nice, system, idle, iowait, irq, softirq, steal (proc(5)).
+    return (sum(fields) - fields[3] - fields[4]) * _TICK_S, sum(fields) * _TICK_S
+
+
 def server_end(connection: socket.socket, among: Sequence[int]) -> int | None:
     """Which of these processes holds the other end of a loopback connection, if any does."""
     near, far = connection.getsockname()[1], connection.getpeername()[1]

@@ -22,6 +22,8 @@ def show(
         f"{settlements:,} past settlements."
     )
     say("Each figure is the median (least..most) of the repetitions.")
+    others = figures.shown("others", form=".0f", scale=100)
+    say(f"Others on this machine took {others} % of its CPU time: above a few, distrust rates.")
     say()
     say("| what | a second | of its floor | the floor, a second |")
     say("|---|---|---|---|")
@@ -58,6 +60,8 @@ def show(
             f" | {figures.shown(f'{name}: all µs')}"
             f" | {f'{statements[counted]:.1f}' if counted else ''} |"
         )
+    for name in ("pgbench scan", "pgbench settlement"):
+        say(f"| {name} | | {figures.shown(f'{name}: postgres µs')} | | | |")
     say(
         f"| settlements posted | | | | {figures.shown('postings: all µs')}"
         f" | {statements['posting']:.1f} |"

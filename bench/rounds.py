@@ -118,7 +118,7 @@ class Bench:
             "postgres",
         )
         progress("pgbench scans")
-        note("pgbench scan", self._floor("scan", seconds))
+        self._floor("scan", seconds)
 
         progress("settlements")
         count = int(self._size("settlements", 150) * seconds)
@@ -137,7 +137,7 @@ class Bench:
                 "settlements" if name == next(iter(self.webs)) else f"settlements {name}",
             )
         progress("pgbench settlements")
-        note("pgbench settlement", self._floor("settle", seconds))
+        self._floor("settle", seconds)
 
         progress("quotes")
         count = int(count / 2)
@@ -179,6 +179,7 @@ class Bench:
             self.figures.note(f"{name}: {part} µs", cost.micros(part))
         self.figures.note(f"{name}: all µs", cost.micros())
         self.figures.note("generator share", cost.generator_share)
+        self.figures.note("others", cost.others_share)
 
     def _scan_cost(self, count: int) -> Cost:
         requests = self._workload.scans(count, port=self.main.port)
@@ -208,14 +209,19 @@ class Bench:
             self.figures.note("posted meanwhile", (self._posted() - posted) / cost.load.seconds)
             self._drain()
 
-    def _floor(self, script: str, seconds: float) -> float:
-        return floors.run(
+    def _floor(self, script: str, seconds: float) -> None:
+        name = {"scan": "pgbench scan", "settle": "pgbench settlement"}[script]
+        cpu = cpu_seconds(self.cluster.pid)
+        floor = floors.run(
             script,
             self._variables,
             pgbench=self.cluster.binaries / "pgbench",
             environment={**self.cluster.environment(), "PGDATABASE": self.database},
             seconds=round(seconds + 0.5),
-        ).rate
+        )
+        self.figures.note(name, floor.rate)
+        spent = cpu_seconds(self.cluster.pid) - cpu
+        self.figures.note(f"{name}: postgres µs", spent * 1e6 / floor.done)
 
     # --- posting ---------------------------------------------------------------------------------
 

@@ -36,7 +36,6 @@ POSTGRES_SETTINGS = {
     "shared_buffers": "1GB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
-    "max_connections": "60",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
