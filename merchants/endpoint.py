@@ -118,6 +118,15 @@ def refused(refusal: Refusal, *, request_id: str) -> Answer:
     )
 
 
+def check_key(key: str) -> None:
+    """What the signed profile asks of a key, for edges that have no signature.
+
+    Raises IdempotencyKeyMalformed.
+    """
+    if not signatures.is_idempotency_key(key):
+        raise IdempotencyKeyMalformed(param="Idempotency-Key")
+
+
 def try_again(*, request_id: str) -> Answer:
     """The answer to passing trouble: nothing was stored, the same key may be sent again."""
     body = {

@@ -174,6 +174,11 @@ def signature_base(components: Iterable[tuple[str, str]], params: str) -> bytes:
     return text.encode("ascii")
 
 
+def is_idempotency_key(text: str) -> bool:
+    """Whether a text may be an `Idempotency-Key`: 1 to 255 visible ASCII characters."""
+    return _IDEMPOTENCY_KEY.fullmatch(text) is not None
+
+
 def wire_path(decoded_path: str) -> str:
     """The path as the profile signs it, from one that a server has already percent-decoded.
 
@@ -248,7 +253,7 @@ def parse_request(
             raise IdempotencyKeyMissing
         if not digest:
             raise DigestMissing
-        if not _IDEMPOTENCY_KEY.fullmatch(key):
+        if not is_idempotency_key(key):
             raise IdempotencyKeyMalformed
         declared = _read_input(headers, covered=_WRITE_COVERED)
         if digest != content_digest(body):

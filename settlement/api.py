@@ -67,7 +67,8 @@ class ReadEndpoint(SignedEndpoint):
         params: dict[str, Any],
     ) -> Answer:
         """Look it up."""
-        found = operations.look(self.reading, terminal=terminal, now=now, **params)
+        # Only what the address itself names: a query that nobody asked for is not read.
+        found = operations.look(self.reading, terminal=terminal, now=now, **self.kwargs)
         return Answer(status=200, body=to_json(found))
 
     def get(self, request: Request, **params: Any) -> Response:

@@ -83,8 +83,10 @@ def perform(
     """Do an operation once for this terminal and key; the same key gets the same answer again.
 
     `params` holds the ids of the address. Answers refusals too, in the active language; raises
-    KeyReused, and lets passing database trouble through after everything was rolled back.
+    IdempotencyKeyMalformed and KeyReused, and lets passing database trouble through after
+    everything was rolled back.
     """
+    endpoint.check_key(key)
     operation = OPERATIONS[name]
     ids = {key_: value for key_, value in (params or {}).items() if key_ in operation.ids}
     path = f"{name}?{urlencode(sorted(ids.items()))}" if ids else name
@@ -92,7 +94,7 @@ def perform(
 
     def work() -> Answer:
         payload = decode(operation.shape, body)
-        arguments = {key_: _uuid(key_, value) for key_, value in ids.items()}
+        arguments = {key_: _uuid(key_, ids.get(key_, "")) for key_ in operation.ids}
         result = operation.service(desk, payload, **arguments)
         if operation.posts:
             wake_after_commit(_wake_worker)

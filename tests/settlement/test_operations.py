@@ -1,0 +1,79 @@
+"""Operations as any edge may ask for them: what a careless one leaves out is refused by name."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from merchants.endpoint import IdempotencyKeyMalformed
+from merchants.selectors import terminal_facts
+from messaging.days import business_date
+from messaging.inbox import Answer
+from settlement import operations
+from tests.rows import added, counts
+from tests.world import Till, World
+
+
+@pytest.fixture
+def till(world: World) -> Till:
+    return world.till(world.clinic)
+
+
+def perform(till: Till, name: str, body: bytes, **more: Any) -> Answer:
+    moment = timezone.now()
+    asked: dict[str, Any] = {"key": str(uuid4()), "params": {}, **more}
+    return operations.perform(
+        name,
+        terminal=terminal_facts(terminal_id=till.terminal_id, day=business_date(moment)),
+        operator="",
+        body=body,
+        request_id="a-request",
+        now=moment,
+        **asked,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "body"),
+    [
+        ("add_fees", "visit_id", b'{"lines": []}'),
+        (
+            "prescribe",
+            "visit_id",
+            b'{"prescriber": "a", "diagnosis": "b",'
+            b' "lines": [{"national_code": "c", "quantity": "1"}]}',
+        ),
+        (
+            "pick_up",
+            "visit_id",
+            b'{"scan_id": "01900000-0000-7000-8000-000000000000",'
+            b' "settlement_id": "01900000-0000-7000-8000-000000000000"}',
+        ),
+        ("release", "quote_id", b"{}"),
+    ],
+)
+def test_an_operation_without_the_id_of_its_address_is_refused_by_name(
+    till: Till, name: str, param: str, body: bytes
+) -> None:
+    answer = perform(till, name, body)
+    assert (answer.status, answer.code, answer.param) == (422, "field_invalid", param)
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "two words", "schlüssel", "a\x00b", "a\nb"])
+def test_a_key_of_another_form_is_refused_whichever_edge_it_comes_from(
+    till: Till, key: str
+) -> None:
+    before = counts()
+    with pytest.raises(IdempotencyKeyMalformed):
+        perform(till, "estimate", b"{}", key=key)
+    assert added(before) == {}
+
+
+@pytest.mark.parametrize("query", ["now=1", "terminal=1", "name=slip", "merchant_id=1", "x=1"])
+def test_a_read_is_not_confused_by_what_else_its_address_says(
+    world: World, till: Till, query: str
+) -> None:
+    visit_id = till.post("visits", {"scan_id": world.scan(till, use="registration")})["visit_id"]
+    reply = till.get(f"visits/{visit_id}?{query}")
+    assert (reply.status, reply.body.get("visit_id")) == (200, visit_id), reply.text
