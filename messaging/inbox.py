@@ -142,15 +142,20 @@ def _stored(request: Request, digest: str) -> Answer:
     return Answer(status=row[1], body=_opened(row[2]), code=row[3], param=row[4], replayed=True)
 
 
-def outcome(*, circle: str, key: str) -> tuple[str, Answer]:
-    """Path and answer of a request, asked by anyone of its circle. Raises OutcomeUnknown."""
+def outcome(*, actor: str, circle: str, key: str) -> tuple[str, Answer]:
+    """Path and answer of a request, asked by anyone of its circle. Raises OutcomeUnknown.
+
+    Two of a circle may have used one key, each for something of its own; whoever asks means their
+    own request if there is one, else the latest.
+    """
     # No request can have come with any other key, and not every text can be asked of a database.
     if not (key.isascii() and key.isprintable()):
         raise OutcomeUnknown(param="idempotency_key")
     row = sql.fetch_one(
         "SELECT path, status, body, code, param FROM messaging_inboxentry"
-        " WHERE circle = %s AND key = %s ORDER BY id DESC LIMIT 1",
-        (circle, key),
+        " WHERE circle = %s AND key = %s"
+        " ORDER BY CASE WHEN actor = %s THEN 0 ELSE 1 END, id DESC LIMIT 1",
+        (circle, key, actor),
     )
     if row is None:
         raise OutcomeUnknown(param="idempotency_key")

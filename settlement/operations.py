@@ -139,7 +139,9 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
             return _items(merchant_id, params)
         case "outcome":
             path, answer = inbox.outcome(
-                circle=f"merchant:{merchant_id}", key=str(params["idempotency_key"])
+                actor=f"terminal:{terminal.terminal_id}",
+                circle=f"merchant:{merchant_id}",
+                key=str(params["idempotency_key"]),
             )
             return {
                 "idempotency_key": params["idempotency_key"],

@@ -10,9 +10,10 @@ from merchants.endpoint import IdempotencyKeyMalformed
 from merchants.selectors import terminal_facts
 from messaging.days import business_date
 from messaging.inbox import Answer
+from messaging.models import InboxEntry
 from settlement import operations
 from tests.rows import added, counts
-from tests.world import Till, World
+from tests.world import Till, World, line
 
 
 @pytest.fixture
@@ -77,3 +78,23 @@ def test_a_read_is_not_confused_by_what_else_its_address_says(
     visit_id = till.post("visits", {"scan_id": world.scan(till, use="registration")})["visit_id"]
     reply = till.get(f"visits/{visit_id}?{query}")
     assert (reply.status, reply.body.get("visit_id")) == (200, visit_id), reply.text
+
+
+def test_a_terminal_that_asks_for_its_own_key_gets_its_own_outcome(world: World) -> None:
+    """A till that numbers its sales from one must not take a colleague's sale for its own."""
+    till, colleague = world.till(), world.till(name="till 2")
+    settled = [
+        one.post(
+            "settlements",
+            {
+                "scan_id": world.scan(one),
+                "benefit_kind": "pharmacy_account",
+                "lines": [line()],
+            },
+            key="sale-1",
+        )["settlement_id"]
+        for one in (till, colleague)
+    ]
+    assert InboxEntry.objects.filter(key="sale-1").count() == 2
+    for asking, own in zip((till, colleague), settled, strict=True):
+        assert asking.get("outcomes/sale-1")["answer"]["settlement_id"] == own
