@@ -35,7 +35,8 @@ def work_batch(handlers: Mapping[str, Handler], *, now: datetime, limit: int) ->
 
     When a batch fails, each of its rows is tried alone, so that one poisoned row keeps nobody
     waiting: its attempts are counted, it waits longer each time, and after MAX_ATTEMPTS it is
-    parked, where it stays visible and can be re-run. Answers how many rows were done.
+    parked, where it stays visible and can be re-run. Passing trouble of the database, such as a
+    lock that somebody holds, is no attempt and is never parked. Answers how many rows were done.
     """
     rows: list[tuple[int, str, UUID]] = []
     try:
@@ -88,9 +89,10 @@ def _work_alone(row: tuple[int, str, UUID], handlers: Mapping[str, Handler], now
             entry = OutboxEntry.objects.select_for_update().filter(pk=row[0]).first()
             if entry is None:
                 return 0
-            entry.attempts += 1
+            if not isinstance(error, OperationalError | InterfaceError):
+                entry.attempts += 1
             entry.last_error = f"{type(error).__name__}: {error}"[:2000]
-            entry.due_at = now + timedelta(seconds=2**entry.attempts)
+            entry.due_at = now + timedelta(seconds=2 ** max(1, entry.attempts))
             if entry.attempts >= MAX_ATTEMPTS:
                 entry.parked_at = now
             entry.save(update_fields=["attempts", "last_error", "due_at", "parked_at"])

@@ -4,6 +4,7 @@ A message about new work is only a wake-up. Every few seconds the sweep looks at
 anyway, so a lost message, a dead broker or a missing beat cost seconds and never a posting.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def post_all(*, clock: Callable[[], datetime], batch: int) -> int:
 
 
 class Sweep(threading.Thread):
-    """Posts what is due every `every_s` seconds until stopped; survives a database outage."""
+    """Posts what is due every `every_s` seconds until stopped; survives whatever goes wrong."""
 
     def __init__(self, *, clock: Callable[[], datetime], every_s: float, batch: int) -> None:
         super().__init__(name="posting-sweep", daemon=True)
@@ -47,9 +48,17 @@ class Sweep(threading.Thread):
                 beat("posting sweep", now=self._clock())
             except Error:
                 log.warning("the sweep could not reach the database", exc_info=True)
-                connection.close()
+                self._close()
+            except Exception:
+                # Nobody would notice that the one thread that needs no broker is gone.
+                log.exception("a look of the sweep failed")
+                self._close()
             self._stopped.wait(self._every_s)
-        connection.close()
+        self._close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            connection.close()
 
     def stop(self) -> None:
         """End after the batch under way."""

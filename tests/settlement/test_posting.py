@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from messaging import outbox
+from messaging import outbox, sql
 from messaging.models import Heartbeat, OutboxEntry
 from settlement.models import LedgerTransaction, Posting, Refund, Settlement
 from settlement.services import posting
@@ -143,6 +143,31 @@ def test_a_poisoned_row_is_parked_after_its_attempts_and_keeps_nobody_waiting(
     assert_sound(opening=opening)
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("sqlstate", ["55P03", "57014", "40P01", "40001", "53100"])
+def test_passing_trouble_of_the_database_is_no_attempt_and_parks_nothing(
+    world: World, till: Till, monkeypatch: pytest.MonkeyPatch, sqlstate: str
+) -> None:
+    """A lock held for a minute, a deadlock, a full disk: late is allowed, parked is not."""
+    opening = balances()
+    sell(world, till, 2)
+
+    def in_trouble(subjects: Any, now: datetime) -> None:
+        sql.run(f"DO $$ BEGIN RAISE EXCEPTION 'in trouble' USING ERRCODE = '{sqlstate}'; END $$")
+
+    monkeypatch.setitem(HANDLERS, "post_settlement", in_trouble)
+    later = moment()
+    for _ in range(outbox.MAX_ATTEMPTS + 2):
+        assert post_due(now=later, limit=50) == 0
+        assert OutboxEntry.objects.filter(due_at__gt=later, attempts=0).count() == 2
+        later += timedelta(seconds=10)
+    assert all("in trouble" in row.last_error for row in OutboxEntry.objects.all())
+    assert outbox.parked() == []
+    monkeypatch.undo()
+    assert post_due(now=later, limit=50) == 2
+    assert_sound(opening=opening)
+
+
 def test_a_poisoned_row_leaves_nothing_half_posted(
     world: World, till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,3 +231,35 @@ def test_a_lost_wake_up_is_found_by_the_sweep_without_broker_or_beat(
     assert worked
     assert_sound(opening=opening)
     assert Heartbeat.objects.filter(name="posting sweep").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweep_goes_on_after_any_error_whatever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a broker nothing else posts: a thread that died would be missed by nobody."""
+    monkeypatch.setattr("settlement.operations._wake_worker", lambda: None)
+    sell(world, world.till(), 1)
+    monkeypatch.setattr("settlement.sweep.close_old_connections", lambda: None)
+    closed: list[int] = []
+
+    def close() -> None:
+        closed.append(1)
+        if len(closed) == 1:
+            raise RuntimeError("not even closing works")
+
+    monkeypatch.setattr("settlement.sweep.connection.close", close)
+    sweep = Sweep(clock=moment, every_s=0.01, batch=2)
+    looks: list[int] = []
+
+    def clock() -> datetime:
+        looks.append(1)
+        if len(looks) == 1:
+            raise RuntimeError("nobody thought of this")
+        if not OutboxEntry.objects.exists():
+            sweep.stop()
+        return moment()
+
+    sweep._clock = clock
+    sweep.run()
+    assert Settlement.objects.get().state == "posted"
