@@ -1,0 +1,250 @@
+"""A deployment of its own for every fault: real web and worker processes, its own database.
+
+The processes are those that `make run` starts, under the same supervisor, which restarts what dies.
+The database is of the kind the run is on: a file, or a database on the run's PostgreSQL. A till is
+the vendors' client, which repeats a request under its key until it is answered, and writes down
+what it was told; that list is what the books are judged by.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from django.conf import settings
+
+from launch import supervisor as supervision
+from launch.addresses import free_port
+from launch.serving import ROOT, Plan, programs, wait_until_ready
+from launch.supervisor import Supervisor
+from ybm_client import Terminal
+
+# What every acknowledged settlement has from the recovery to its posting.
+RECOVERY_S = 15.0
+TILLS = 4
+# A broker that nobody answers for: the discard port.
+NO_BROKER = "redis://127.0.0.1:9/0"
+
+
+def line() -> dict[str, Any]:
+    """One cheap thing, so that an account lasts."""
+    return {"code": "A6", "quantity": "1", "unit_price": "9.9", "amount_fen": 990}
+
+
+@dataclass
+class Deployment:
+    """Running processes, their tills, and what the tills were told."""
+
+    plan: Plan
+    supervisor: Supervisor
+    fault: Path
+    tills: list[tuple[Terminal, str]] = field(default_factory=list)
+    told: dict[str, list[str]] = field(default_factory=lambda: {"settlements": [], "refunds": []})
+
+    def ground(self, *arguments: str, told: Any = None) -> dict[str, Any]:
+        """Ask the database something, in a process of its own."""
+        return ground(self.plan.environment, *arguments, told=told)
+
+    def open_tills(self) -> None:
+        """Enrol the tills and scan one person at each."""
+        given = self.ground("codes", str(TILLS))
+        for one_time_code, code in zip(given["enrolment"], given["codes"], strict=True):
+            till = Terminal.enrol(
+                self.plan.address,
+                one_time_code,
+                name="till",
+                timeout_s=20.0,
+                pauses_s=[0.25] * 120,
+            )
+            scan = till.scan(code, use="pharmacy_purchase")
+            self.tills.append((till, scan["scan_id"]))
+
+    def sell(self, number: int, *, on_till: int | None = None) -> list[str]:
+        """That many purchases, one after the other; the ids of what was acknowledged."""
+        sold = []
+        for count in range(number):
+            till, scan_id = self.tills[(on_till if on_till is not None else count) % TILLS]
+            settled = till.settle(scan_id=scan_id, benefit_kind="pharmacy_account", lines=[line()])
+            sold.append(settled["settlement_id"])
+        self.told["settlements"] += sold
+        return sold
+
+    def sell_under_watch(self, number: int, *, at_most_s: float = 60.0) -> None:
+        """The same while what dies is started again, as whoever runs the processes does."""
+        with ThreadPoolExecutor(1) as pool:
+            sold = pool.submit(self.sell, number)
+            self.watch(sold.done, at_most_s=at_most_s)
+            sold.result()
+
+    def refund(self, settlement_id: str) -> None:
+        """Give one back."""
+        refund = self.tills[0][0].refund(settlement_id, reason="returned")
+        self.told["refunds"].append(refund["refund_id"])
+
+    # -- faults
+
+    def lay(self, statement: str, *, place: int | str, param: str = "") -> None:
+        """Have the first process that comes to the place die there."""
+        self.fault.with_suffix(".fired").unlink(missing_ok=True)
+        half = self.fault.with_suffix(".half")
+        half.write_text(json.dumps({"statement": statement, "place": place, "param": param}))
+        half.rename(self.fault)
+
+    def fired(self) -> bool:
+        """Whether the fault happened."""
+        return self.fault.with_suffix(".fired").exists()
+
+    def take_up(self) -> bool:
+        """Take an unfired fault away. Answers whether there was one."""
+        try:
+            self.fault.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a program with everything it started, now."""
+        os.killpg(self.supervisor.pid_of(name), signal.SIGKILL)
+
+    # -- waiting
+
+    def watch(self, until: Callable[[], bool], *, at_most_s: float) -> bool:
+        """Keep the processes running until then; False when the time is over."""
+        return self.supervisor.watch(until=until, timeout_s=at_most_s)
+
+    def assert_posted_soon(self, *, within_s: float = RECOVERY_S) -> float:
+        """Every acknowledged settlement is posted exactly once within that time, counted from now.
+
+        Answers the seconds it took, as seen by a look a second.
+        """
+        began = time.monotonic()
+        wrong = ["nobody looked"]
+        while True:
+            looked_at = time.monotonic() - began
+            wrong = self.ground("audit", told=self.told)["wrong"]
+            if not wrong:
+                return looked_at
+            assert looked_at < within_s, f"{looked_at:.1f} s after the recovery:\n" + "\n".join(
+                wrong[:20]
+            )
+            self.supervisor.watch(timeout_s=0.3)
+
+
+def ground(environment: Mapping[str, str], *arguments: str, told: Any = None) -> dict[str, Any]:
+    """Run `tests.faults.ground` against a deployment's database."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.ground", *arguments],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'clients/python'}"},
+        input=json.dumps(told) if told is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.rsplit("\n", 2)[-2])
+    return answer
+
+
+class Databases:
+    """Copies of one prepared database: a file, or a database of the run's PostgreSQL."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.on_postgres = not settings.DATABASE_IS_EMBEDDED
+        self._name = f"ybm_faults_{uuid4().hex[:8]}"
+        self._copies = 0
+        self._made: list[str] = []
+        template = self._environment_of("template")
+        if self.on_postgres:
+            self._create(self._name + "_template")
+        # What a run is made for must not reach the children.
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        done = subprocess.run(
+            migrate, cwd=ROOT, env=template, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        ground(template, "make")
+
+    def copy(self) -> dict[str, str]:
+        """The environment of a deployment with a database of its own."""
+        self._copies += 1
+        name = f"copy{self._copies}"
+        environment = self._environment_of(name)
+        if self.on_postgres:
+            self._create(f"{self._name}_{name}", template=f"{self._name}_template")
+        else:
+            for suffix in ("", "-wal"):
+                source = self.folder / "template" / f"db.sqlite3{suffix}"
+                if source.exists():
+                    shutil.copy(source, self.folder / name / f"db.sqlite3{suffix}")
+        return environment
+
+    def drop(self) -> None:
+        """Leave nothing behind on the server."""
+        for name in self._made:
+            self._maintain(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _environment_of(self, name: str) -> dict[str, str]:
+        folder = self.folder / name
+        folder.mkdir()
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in ("DATABASE_URL", "CELERY_BROKER_URL", "DJANGO_SETTINGS_MODULE")
+        }
+        environment |= {
+            "VAR_DIR": str(folder),
+            "FAULT_PLAN": str(folder / "fault.json"),
+            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'clients/python'}",
+        }
+        if self.on_postgres:
+            environment["DATABASE_URL"] = self._url(f"{self._name}_{name}")
+        return environment
+
+    def _url(self, name: str) -> str:
+        at = settings.DATABASES["default"]
+        who = at["USER"] + (f":{at['PASSWORD']}" if at["PASSWORD"] else "")
+        return f"postgres://{who}@{at['HOST'] or '127.0.0.1'}:{at['PORT'] or 5432}/{name}"
+
+    def _create(self, name: str, *, template: str = "template1") -> None:
+        self._maintain(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self._made.append(name)
+
+    def _maintain(self, statement: str) -> None:
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def running(environment: Mapping[str, str], *, broker: str | None = None) -> Iterator[Deployment]:
+    """Start web and worker on that database, and stop them afterwards."""
+    kept = dict(environment)
+    if broker is not None:
+        kept["CELERY_BROKER_URL"] = broker
+    plan = Plan(port=free_port(), environment=kept, var=Path(kept["VAR_DIR"]))
+    # The tests kill more often than a healthy system dies.
+    allowed, supervision.DEATHS_ALLOWED = supervision.DEATHS_ALLOWED, 1_000
+    try:
+        with Supervisor(patience_s=8.0) as supervisor:
+            for program in programs(plan, None, beat=False):
+                supervisor.start(program)
+            assert wait_until_ready(supervisor, plan)
+            deployment = Deployment(plan, supervisor, Path(kept["FAULT_PLAN"]))
+            deployment.open_tills()
+            yield deployment
+    finally:
+        supervision.DEATHS_ALLOWED = allowed

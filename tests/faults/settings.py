@@ -1,0 +1,9 @@
+"""The deployment's settings with fail points in every process that loads them."""
+
+import os
+
+from config.settings import *  # noqa: F403
+from config.settings import INSTALLED_APPS as _APPS
+
+INSTALLED_APPS = [*_APPS, "tests.faults.failpoints"]
+FAULT_PLAN = os.environ["FAULT_PLAN"]
