@@ -448,7 +448,7 @@ def test_an_unsigned_answer_is_not_trusted_whatever_it_says(
         {"raw": b"[]"},
         {"raw": b"not json"},
     ],
-    ids=str,
+    ids=lambda forgery: " ".join(forgery),
 )
 def test_an_answer_that_is_not_provably_the_servers_is_not_trusted(
     terminal: Terminal, server: Server, forgery: dict[str, Any]
