@@ -63,42 +63,38 @@ class Load:
         return self
 
 
-@contextlib.contextmanager
-def connections(port: int, count: int, *, workers: Sequence[int]) -> Iterator[list[socket.socket]]:
+def connections(port: int, count: int, *, workers: Sequence[int]) -> list[socket.socket]:
     """`count` open connections, as many to each worker process as to the next.
 
     A keep-alive connection stays with the process that accepted it. Which one that is, is luck; a
-    terminal population spreads evenly, eight connections need not.
+    terminal population spreads evenly, eight connections need not. Raises RuntimeError when luck
+    does not help.
     """
     share = -(-count // max(1, len(workers)))
     kept: list[socket.socket] = []
     of: dict[int, int] = {}
     spare: list[socket.socket] = []
-    try:
-        for _ in range(count * 40):
-            if len(kept) == count:
-                break
-            one = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # The server accepts when it gets to it; one request makes sure that it has.
-            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            answer = _Answer(0)
-            while not answer.add(one.recv(_RECEIVE)):
-                pass
-            owner = server_end(one, workers)
-            if owner is not None and of.get(owner, 0) >= share:
-                spare.append(one)
-                continue
-            of[owner or 0] = of.get(owner or 0, 0) + 1
-            kept.append(one)
-        else:
-            raise RuntimeError("the connections could not be spread over the workers")
-        for one in spare:
-            one.close()
-        yield kept
-    finally:
-        for one in (*kept, *spare):
-            one.close()
+    for _ in range(count * 40):
+        one = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The server accepts when it gets to it; one request makes sure that it has.
+        one.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = _Answer(0)
+        while not answer.add(one.recv(_RECEIVE)):
+            pass
+        owner = server_end(one, workers) or 0
+        if of.get(owner, 0) >= share:
+            spare.append(one)
+            continue
+        of[owner] = of.get(owner, 0) + 1
+        kept.append(one)
+        if len(kept) == count:
+            break
+    for one in spare:
+        one.close()
+    if len(kept) < count:
+        raise RuntimeError("the connections could not be spread over the workers")
+    return kept
 
 
 class _Answer:

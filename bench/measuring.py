@@ -10,9 +10,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bench.generator import Load
+from bench.generator import Load, connections
 from bench.processes import cpu_seconds, family, machine_seconds
 from bench.stack import Running
+from bench.terminals import TERMINALS
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,36 @@ class Server:
 
     web: Running
     others: dict[str, int]
-    lines: Sequence[socket.socket] = ()
+    _lines: list[socket.socket] = field(default_factory=list)
 
     @property
     def port(self) -> int:
         """Where it listens."""
         return self.web.port
 
+    def lines(self) -> Sequence[socket.socket]:
+        """Eight connections, new for each load: the server closes those that were idle a while."""
+        self.hang_up()
+        self._lines = connections(self.port, TERMINALS, workers=self.workers())
+        return self._lines
+
+    def hang_up(self) -> None:
+        """Close them."""
+        for line in self._lines:
+            line.close()
+        self._lines = []
+
     def workers(self) -> list[int]:
         """Its worker processes."""
         return [pid for pid in family(self.web.pid) if pid != self.web.pid]
 
-    def under(self, load: Callable[[], Load]) -> Cost:
-        """Run a load and account for it."""
+    def under(self, load: Callable[[Sequence[socket.socket]], Load]) -> Cost:
+        """Run a load over eight connections and account for it."""
+        lines = self.lines()
         roots = {"web": self.web.pid, **self.others}
         machine = machine_seconds()
         before = {name: cpu_seconds(pid) for name, pid in roots.items()}
-        done = load()
+        done = load(lines)
         used = {name: cpu_seconds(pid) - before[name] for name, pid in roots.items()}
         busy, had = (now - then for now, then in zip(machine_seconds(), machine, strict=True))
         return Cost(done, used, (busy, had))

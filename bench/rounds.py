@@ -22,7 +22,7 @@ from bench.measuring import Cost, Figures, Server
 from bench.processes import cpu_seconds, family
 from bench.seed import connect
 from bench.stack import Postgres, Running
-from bench.terminals import TERMINALS, get
+from bench.terminals import get
 from launch.console import Step, Trouble
 
 django.setup()
@@ -56,9 +56,7 @@ class Bench:
             parts = {"postgres": self.cluster.pid, "worker": self.worker.pid, "redis": self.redis}
             for name, web in {**self.webs, "bare": self.bare}.items():
                 server = Server(web, parts if name != "bare" else {"postgres": self.cluster.pid})
-                server.lines = stack.enter_context(
-                    generator.connections(web.port, TERMINALS, workers=server.workers())
-                )
+                stack.callback(server.hang_up)
                 self._servers[name] = server
             self.main = self._servers[next(iter(self.webs))]
             self._server = stack.enter_context(connect(self.cluster, self.database))
@@ -113,7 +111,7 @@ class Bench:
         ]
         self._note_cost(
             "bare view",
-            bare.under(lambda: generator.closed(bare.lines, requests).only(200)),
+            bare.under(lambda lines: generator.closed(lines, requests).only(200)),
             "web",
             "postgres",
         )
@@ -143,13 +141,9 @@ class Bench:
         count = int(count / 2)
         rows = self._scanned(count, next(iter(self.webs)))
         quotes = self._workload.quotes(rows, port=self.main.port)
-        quoted = self.main.under(
-            lambda: generator.closed(self.main.lines, quotes, keep=True).only(201)
-        )
+        quoted = self.main.under(lambda lines: generator.closed(lines, quotes, keep=True).only(201))
         confirmations = self._workload.confirmations(rows, quoted.load, port=self.main.port)
-        confirmed = self.main.under(
-            lambda: generator.closed(self.main.lines, confirmations).only(201)
-        )
+        confirmed = self.main.under(lambda lines: generator.closed(lines, confirmations).only(201))
         note(
             "quoted and settled",
             confirmed.load.done / (quoted.load.seconds + confirmed.load.seconds),
@@ -160,7 +154,7 @@ class Bench:
         )
         self._note_cost(
             "codes",
-            self.main.under(lambda: generator.closed(self.main.lines, pages).only(200)),
+            self.main.under(lambda lines: generator.closed(lines, pages).only(200)),
             "web",
             "postgres",
         )
@@ -183,14 +177,12 @@ class Bench:
 
     def _scan_cost(self, count: int) -> Cost:
         requests = self._workload.scans(count, port=self.main.port)
-        return self.main.under(
-            lambda: generator.closed(self.main.lines, requests, keep=True).only(201)
-        )
+        return self.main.under(lambda lines: generator.closed(lines, requests, keep=True).only(201))
 
     def _scanned(self, count: int, name: str) -> list[Scanned]:
         server = self._servers[name]
         requests = self._workload.scans(count, port=server.port)
-        load = generator.closed(server.lines, requests, keep=True).only(201)
+        load = generator.closed(server.lines(), requests, keep=True).only(201)
         return self._workload.scanned(load)
 
     def _enough(self, rows: list[Scanned], count: int) -> list[Scanned]:
@@ -201,7 +193,7 @@ class Bench:
         server = self._servers[name]
         requests = self._workload.settlements(rows, port=server.port)
         posted = self._posted()
-        cost = server.under(lambda: generator.closed(server.lines, requests).only(201))
+        cost = server.under(lambda lines: generator.closed(lines, requests).only(201))
         if figure == "warm":
             return
         self._note_cost(figure, cost, "web", "postgres", "worker")
@@ -311,7 +303,7 @@ class Bench:
         server: Server | None = None,
         status: int = 201,
     ) -> None:
-        lines = (server or self.main).lines
+        lines = (server or self.main).lines()
         load: Load = generator.opened(lines, requests, rate=rate, seed=seed).only(status)
         for share in (0.5, 0.99):
             self.figures.note(
@@ -339,7 +331,7 @@ class Bench:
             self._counted(
                 "settlement",
                 count,
-                lambda: generator.closed(self.main.lines, requests).only(201),
+                lambda: generator.closed(self.main.lines(), requests).only(201),
             )
         finally:
             self._hold_worker(signal.SIGCONT)
