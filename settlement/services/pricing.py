@@ -131,13 +131,8 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
     )
     arguments: dict[str, Any] = {
         "policy": policy,
-        "member": calculator_member(facts, day=service_date),
-        "site": benefits.Site(
-            kind=desk.terminal.merchant_kind,  # type: ignore[arg-type]
-            level=desk.terminal.merchant_level,
-            institution_code=desk.terminal.merchant_code,
-            area=desk.terminal.area_code,
-        ),
+        "member": covered_member(facts, desk=desk, service_date=service_date),
+        "site": calculator_site(desk),
         "bill": benefits.Bill(
             kind=bill.benefit_kind,
             disease_code=bill.disease_code,
@@ -239,23 +234,44 @@ def _lines_of(
     return lines, service_date
 
 
-def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:
-    """The member as the calculator takes one, on the service date."""
+def covered_member(facts: MemberFacts, *, desk: Desk, service_date: date) -> benefits.Member:
+    """The member as the calculator takes one, with the cover of the service date.
+
+    `facts` are today's, which a service of another day does not go by. Raises what `check_member`
+    raises, of the service date.
+    """
+    if service_date != desk.day:
+        facts = members.member_facts(member_id=facts.member_id, day=service_date)
+        check_member(facts, desk=desk)
     return benefits.Member(
         scheme=facts.scheme,  # type: ignore[arg-type]
         category=facts.category,
-        age=facts.age_on(day),
+        age=facts.age_on(service_date),
         aid=facts.aid_category,
         pool_in_force=facts.pool_in_force,
         account_in_force=facts.account_in_force,
+        # In the order in which canonical inputs keep them, so that the two can be compared.
         filings=tuple(
             benefits.Filing(
                 kind=filing.kind,
                 disease_code=filing.disease_code,
                 institution_codes=filing.institution_codes,
             )
-            for filing in facts.filings
+            for filing in sorted(
+                facts.filings,
+                key=lambda filing: (filing.kind, filing.disease_code, filing.institution_codes),
+            )
         ),
+    )
+
+
+def calculator_site(desk: Desk) -> benefits.Site:
+    """The desk's merchant as the calculator takes one."""
+    return benefits.Site(
+        kind=desk.terminal.merchant_kind,  # type: ignore[arg-type]
+        level=desk.terminal.merchant_level,
+        institution_code=desk.terminal.merchant_code,
+        area=desk.terminal.area_code,
     )
 
 

@@ -35,7 +35,13 @@ from settlement.selectors.presence import (
 from settlement.selectors.rules import compiled_policy
 from settlement.services.desk import Desk
 from settlement.services.lines import PrescriptionExhausted, TraceCodeUsed
-from settlement.services.pricing import check_ceiling, price, result_answer
+from settlement.services.pricing import (
+    calculator_site,
+    check_ceiling,
+    covered_member,
+    price,
+    result_answer,
+)
 from settlement.services.quotes import QuoteNotLive, retire_quotes
 from settlement.services.scans import check_member
 from voucher import selectors as members
@@ -172,9 +178,18 @@ def _from_quote(desk: Desk, request: SettleRequest) -> _Acceptance:
     result = benefits.result_from_dict(msgspec.json.decode(result_json))
     held = msgspec.json.decode(inputs)
     service_date = date.fromisoformat(held["bill"]["service_date"])
+    if _figures_rest_on(held) != (
+        covered_member(facts, desk=desk, service_date=service_date),
+        calculator_site(desk),
+    ):
+        # The register changed while the quote was live: its figures are nobody's any more.
+        raise QuoteNotLive(param="quote_id")
     funds = money_facts(member_id=member_id, benefit_year=result.benefit_year, now=desk.now)
     if result.reads_year_to_date and held["year_to_date"] != _without_zeros(funds.year_to_date):
-        # Only a correction from outside the till can do this while the quote is live.
+        # Only a refund, or a correction from outside the till, can do this meanwhile.
+        raise QuoteNotLive(param="quote_id")
+    if result.account_fen > funds.balance_fen:
+        # Likewise: what others may take leaves what this quote holds.
         raise QuoteNotLive(param="quote_id")
     _check_still_free(bill["lines"], visit=visit)
     check_ceiling(scan, total_fen=result.total_fen)
@@ -196,6 +211,13 @@ def _from_quote(desk: Desk, request: SettleRequest) -> _Acceptance:
         service_date=service_date,
         replaces=(),
     )
+
+
+def _figures_rest_on(held: Mapping[str, Any]) -> tuple[benefits.Member, benefits.Site]:
+    """Whom and where the quote was worked out for, of its canonical inputs."""
+    # The lines are compared elsewhere, and reading them back would cost more than all the rest.
+    inputs = benefits.inputs_from({**held, "bill": {**held["bill"], "lines": []}})
+    return inputs["member"], inputs["site"]
 
 
 def _without_zeros(amounts: Mapping[str, int]) -> dict[str, int]:

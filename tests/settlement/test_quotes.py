@@ -1,5 +1,6 @@
 """Quotes: confirmed exactly or refused with what changed, one at a time where they must be."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from settlement.models import Account, Hold, Quote, Settlement
 from tests.ledger_checks import assert_sound, balances
 from tests.rows import added, counts
-from tests.world import Reply, Till, World, line
-from voucher.models import Entitlement
+from tests.world import SINCE, Reply, Till, World, line
+from voucher.models import AidPeriod, Entitlement
 
 
 @pytest.fixture
@@ -241,6 +242,47 @@ def test_every_check_is_made_again_at_the_confirmation(world: World, till: Till)
     before = counts()
     refused(till.post("settlements", {"quote_id": quote["quote_id"]}), "entitlement_suspended", 403)
     assert added(before) == {"InboxEntry": 1}
+
+
+def _arrears(world: World) -> None:
+    Entitlement.objects.filter(enrolment__member=world.retiree).update(state="arrears")
+
+
+def _filing_ended(world: World) -> None:
+    world.retiree.filings.update(until_date=SINCE + timedelta(days=1))
+
+
+def _another_institution_chosen(world: World) -> None:
+    world.choose_institution(world.clinic.code)
+
+
+def _aid_granted(world: World) -> None:
+    AidPeriod.objects.create(
+        member=world.retiree, category="extreme_poverty", source="test", from_date=SINCE
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [_arrears, _filing_ended, _another_institution_chosen, _aid_granted]
+)
+def test_a_quote_is_not_confirmed_once_the_person_is_covered_otherwise(
+    world: World, till: Till, change: Callable[[World], None]
+) -> None:
+    """The figures are the quote's: they stand only as long as what they were worked out from."""
+    quote = till.post("quotes", chronic(world, till, line("A4", "60", "18.6")))
+    assert quote["pool_fen"] > 0
+    change(world)
+    refused(till.post("settlements", {"quote_id": quote["quote_id"]}), "quote_not_live", 409)
+    assert not Settlement.objects.exists()
+
+
+def test_a_quote_beyond_what_a_correction_left_on_the_account_is_refused(
+    world: World, till: Till
+) -> None:
+    quote = till.post("quotes", account_only(world, till, line("A4", "10", "18.6")))
+    Account.objects.filter(member=world.retiree).update(balance_fen=1000)
+    refused(till.post("settlements", {"quote_id": quote["quote_id"]}), "quote_not_live", 409)
+    assert Account.objects.get(member=world.retiree).balance_fen == 1000
 
 
 def test_a_prescription_filled_meanwhile_is_found_at_the_confirmation(

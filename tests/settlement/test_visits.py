@@ -8,10 +8,11 @@ import pytest
 from django.utils import timezone
 
 from messaging.days import business_date
-from settlement.models import FeeBatch, Line, Pickup, Scan, Visit
+from settlement.models import FeeBatch, Line, Pickup, Scan, Settlement, Visit
 from tests.ledger_checks import assert_sound, balances
 from tests.rows import added, counts
 from tests.world import Reply, Till, World, line
+from voucher.models import Enrolment, Entitlement
 
 TEST = line("S2", "1", "20")
 
@@ -135,6 +136,44 @@ def test_a_service_date_lies_within_the_visit(
     refused(reply, "field_invalid", 422)
     assert reply["param"] == "service_date"
     assert added(before) == {"InboxEntry": 1}
+
+
+@pytest.mark.parametrize(("then", "today"), [("in_force", "arrears"), ("arrears", "in_force")])
+def test_cover_is_that_of_the_service_date_and_not_of_the_day_of_the_bill(
+    world: World, till: Till, visit_id: str, then: str, today: str
+) -> None:
+    day = business_date(timezone.now())
+    yesterday = day - timedelta(days=1)
+    Visit.objects.update(business_date=yesterday)
+    entitlement = Entitlement.objects.get(enrolment__member=world.retiree)
+    Entitlement.objects.filter(pk=entitlement.pk).update(state=then, until_date=day)
+    Entitlement.objects.create(enrolment=entitlement.enrolment, state=today, from_date=day)
+    assert add_fees(till, visit_id, service_date=yesterday.isoformat()).status == 201
+    quote = till.post(
+        "quotes",
+        {
+            "benefit_kind": "outpatient",
+            "visit_id": visit_id,
+            "scan_id": world.scan(till, use="settlement"),
+        },
+    )
+    assert quote.status == 201, quote.text
+    settled = till.post("settlements", {"quote_id": quote["quote_id"]})
+    assert settled.status == 201, settled.text
+    assert settled["service_date"] == yesterday.isoformat()
+    assert Settlement.objects.get().inputs["member"]["pool_in_force"] is (then == "in_force")
+
+
+def test_a_service_on_a_day_without_cover_is_refused_as_such(
+    world: World, till: Till, visit_id: str
+) -> None:
+    day = business_date(timezone.now())
+    yesterday = day - timedelta(days=1)
+    Visit.objects.update(business_date=yesterday)
+    add_fees(till, visit_id, service_date=yesterday.isoformat())
+    Enrolment.objects.filter(member=world.retiree).update(from_date=day)
+    scan_id = world.scan(till, use="settlement")
+    refused(settle(till, visit_id, scan_id=scan_id), "not_enrolled", 403)
 
 
 def test_on_another_day_a_visit_is_billed_under_a_new_scan_only(
