@@ -119,8 +119,15 @@ def among(column: str) -> str:
     return f"{column} = ANY(%s)"
 
 
+def listed() -> str:
+    """A table `listed` of the texts of `values(…)` in its column `value`, in their order."""
+    if _is_sqlite():
+        return "json_each(%s) AS listed"
+    return "unnest(%s::text[]) AS listed(value)"
+
+
 def values(listed: Iterable[Any]) -> Any:
-    """The parameter for `among`."""
+    """The parameter for `among` and `listed`."""
     if _is_sqlite():
         return json.dumps([_to_sqlite(value) for value in listed])
     return list(listed)

@@ -178,7 +178,7 @@ def read_lines(desk: Desk, requested: Sequence[LineRequest]) -> list[BillLine]:
         raise TooManyLines(param="lines", most=settings.MAX_LINES)
     for index, line in enumerate(requested):
         _check_figures(index, line)
-    _check_traces(requested)
+    check_traces(requested)
     items = merchants.items_by_code(
         merchant_id=desk.terminal.merchant_id,
         codes=sorted({line.code for line in requested if line.code}),
@@ -258,14 +258,16 @@ def _check_figures(index: int, line: LineRequest) -> None:
         raise AmountMismatch(param=f"{where}.amount_fen", line_no=index + 1)
 
 
-def _check_traces(requested: Sequence[LineRequest]) -> None:
-    seen: set[str] = set()
-    for index, line in enumerate(requested):
+def check_traces(lines: Sequence[LineRequest | BillLine]) -> None:
+    """Refuse a pack that is twice on a bill. Raises TraceCodeRepeated."""
+    whole: set[str] = set()
+    parts: set[str] = set()
+    for index, line in enumerate(lines):
         for code in line.trace_codes:
             # A split pack is sold in several parts under the one code it carries.
-            if code in seen and not line.split_pack:
+            if code in whole or (code in parts and not line.split_pack):
                 raise TraceCodeRepeated(param=f"lines[{index}].trace_codes", line_no=index + 1)
-            seen.add(code)
+            (parts if line.split_pack else whole).add(code)
 
 
 def add_prescriptions(lines: Sequence[BillLine], *, member_id: int, service_date: date) -> None:

@@ -38,6 +38,7 @@ from settlement.services.lines import (
     TooManyLines,
     add_catalogue,
     add_prescriptions,
+    check_traces,
     national_codes,
     read_lines,
 )
@@ -231,6 +232,8 @@ def _lines_of(
         )
         for number, row in enumerate(rows, start=1)
     ]
+    # Each batch was looked at alone when it was uploaded.
+    check_traces(lines)
     return lines, service_date
 
 

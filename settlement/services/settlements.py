@@ -269,24 +269,35 @@ def _check_still_free(lines: Sequence[Mapping[str, Any]], *, visit: VisitFacts |
 
 
 def _claim_traces(acceptance: _Acceptance, settlement_id: UUID) -> None:
-    # A split pack is sold in parts by nature; its code may come again.
-    whole_packs = [line for line in acceptance.lines if not line["split_pack"]]
-    codes = sorted({code for line in whole_packs for code in line["trace_codes"]})
-    if not codes:
-        return
-    values = ", ".join(["(%s, %s)"] * len(codes))
-    claimed = sql.fetch(
-        f"INSERT INTO settlement_tracecode (code, settlement_id) VALUES {values}"
-        " ON CONFLICT (code) DO NOTHING RETURNING code",
-        [value for code in codes for value in (code, settlement_id)],
-    )
-    if len(claimed) == len(codes):
-        return
-    sql.run("DELETE FROM settlement_tracecode WHERE settlement_id = %s", (settlement_id,))
-    taken = set(codes) - {row[0] for row in claimed}
+    whole: set[str] = set()
+    parts: set[str] = set()
     for line in acceptance.lines:
-        if taken & set(line["trace_codes"]):
+        (parts if line["split_pack"] else whole).update(line["trace_codes"])
+    # A split pack is sold in parts by nature, and its code comes again; but not one that was
+    # already sold whole.
+    taken = _taken(parts) if parts else set()
+    if whole and not taken:
+        claimed = sql.fetch(
+            "INSERT INTO settlement_tracecode (code, settlement_id)"
+            f" SELECT listed.value, %s FROM {sql.listed()} WHERE true"
+            " ON CONFLICT (code) DO NOTHING RETURNING code",
+            # In one order everywhere: two bills that share packs must not wait for each other.
+            (settlement_id, sql.values(sorted(whole))),
+        )
+        taken = whole - {row[0] for row in claimed}
+        if taken:
+            sql.run("DELETE FROM settlement_tracecode WHERE settlement_id = %s", (settlement_id,))
+    for line in acceptance.lines:
+        if taken and taken & set(line["trace_codes"]):
             raise TraceCodeUsed(param=f"lines[{line['no'] - 1}].trace_codes", line_no=line["no"])
+
+
+def _taken(codes: set[str]) -> set[str]:
+    rows = sql.fetch(
+        f"SELECT code FROM settlement_tracecode WHERE {sql.among('code')}",
+        (sql.values(sorted(codes)),),
+    )
+    return {row[0] for row in rows}
 
 
 def _write(desk: Desk, acceptance: _Acceptance, *, settlement_id: UUID, visit_id: UUID) -> None:
