@@ -23,6 +23,9 @@ from settlement.benefits.values import (
     Line,
     LineSplit,
     Member,
+    PriceTrace,
+    RelativeAccount,
+    RelativeDraw,
     Result,
     Share,
     Site,
@@ -48,6 +51,8 @@ LINE_COLUMNS: Final = (
     "disease_codes",
     "group",
 )
+
+_BILL_PLAIN: Final = ("stay", "ordinal", "emergency", "public_emergency", "package")
 
 
 class CalculationInputs(TypedDict):
@@ -86,15 +91,22 @@ def canonical_inputs(
             "pool_in_force": member.pool_in_force,
             "account_in_force": member.account_in_force,
             "filings": sorted(
-                [filing.kind, filing.disease_code, sorted(filing.institution_codes)]
+                [
+                    filing.kind,
+                    filing.disease_code,
+                    sorted(filing.institution_codes),
+                    *_period(filing),
+                ]
                 for filing in member.filings
             ),
+            **_stated(member, ("sex", "insured_months")),
         },
         "site": {
             "kind": site.kind,
             "level": site.level,
             "institution_code": site.institution_code,
             "area": site.area,
+            **({"marks": sorted(site.marks)} if site.marks else {}),
         },
         "bill": {
             "kind": bill.kind,
@@ -105,10 +117,71 @@ def canonical_inputs(
                 [_plain(getattr(line, column)) for column in LINE_COLUMNS]
                 for line in sorted(bill.lines, key=lambda line: line.no)
             ],
+            **_beyond_the_lines(bill),
         },
         "year_to_date": {name: amount for name, amount in sorted(year_to_date.items()) if amount},
         "account_available_fen": account_available_fen,
     }
+
+
+def _stated(value: Member | Bill, names: tuple[str, ...]) -> dict[str, Any]:
+    """The fields that say something; those that say nothing take no room in what is stored."""
+    found = {name: getattr(value, name) for name in names}
+    return {name: each for name, each in found.items() if each}
+
+
+def _period(filing: Filing) -> list[str | None]:
+    if filing.from_date is None and filing.until_date is None:
+        return []
+    return [
+        None if each is None else each.isoformat() for each in (filing.from_date, filing.until_date)
+    ]
+
+
+def _beyond_the_lines(bill: Bill) -> dict[str, Any]:
+    found = _stated(bill, _BILL_PLAIN)
+    for name in ("admission_date", "discharge_date"):
+        day = getattr(bill, name)
+        if day is not None:
+            found[name] = day.isoformat()
+    if bill.days is not None:
+        found["days"] = bill.days
+    if bill.diagnoses:
+        found["diagnoses"] = sorted(bill.diagnoses)
+    if bill.stated:
+        found["stated"] = [list(pair) for pair in sorted(bill.stated)]
+    if bill.relative_accounts:
+        # Their order decides who pays first.
+        found["relative_accounts"] = [
+            [each.holder, each.available_fen] for each in bill.relative_accounts
+        ]
+    return found
+
+
+def _bill(data: Mapping[str, Any]) -> Bill:
+    more: dict[str, Any] = {name: data[name] for name in (*_BILL_PLAIN, "days") if name in data}
+    for name in ("admission_date", "discharge_date"):
+        if name in data:
+            more[name] = date.fromisoformat(data[name])
+    return Bill(
+        kind=data["kind"],
+        disease_code=data["disease_code"],
+        service_date=date.fromisoformat(data["service_date"]),
+        lines=tuple(_line(columns) for columns in data["lines"]),
+        account_limit_fen=data["account_limit_fen"],
+        diagnoses=tuple(data.get("diagnoses", ())),
+        stated=tuple((payer, amount) for payer, amount in data.get("stated", ())),
+        relative_accounts=tuple(
+            RelativeAccount(holder, amount) for holder, amount in data.get("relative_accounts", ())
+        ),
+        **more,
+    )
+
+
+def _filing(columns: list[Any]) -> Filing:
+    kind, disease, institutions, *period = columns
+    days = [each and date.fromisoformat(each) for each in period]
+    return Filing(kind, disease, tuple(institutions), *days)
 
 
 def inputs_from(data: Mapping[str, Any]) -> CalculationInputs:
@@ -120,20 +193,11 @@ def inputs_from(data: Mapping[str, Any]) -> CalculationInputs:
         raise ValueError(f"expected inputs of format {INPUTS_FORMAT}, found {data.get('format')!r}")
     try:
         member, site, bill = data["member"], data["site"], data["bill"]
-        filings = tuple(
-            Filing(kind, disease, tuple(institutions))
-            for kind, disease, institutions in member["filings"]
-        )
+        filings = tuple(_filing(columns) for columns in member["filings"])
         return {
             "member": Member(**{**member, "filings": filings}),
-            "site": Site(**site),
-            "bill": Bill(
-                kind=bill["kind"],
-                disease_code=bill["disease_code"],
-                service_date=date.fromisoformat(bill["service_date"]),
-                lines=tuple(_line(columns) for columns in bill["lines"]),
-                account_limit_fen=bill["account_limit_fen"],
-            ),
+            "site": Site(**{**site, "marks": tuple(site.get("marks", ()))}),
+            "bill": _bill(bill),
             "year_to_date": dict(data["year_to_date"]),
             "account_available_fen": data["account_available_fen"],
         }
@@ -195,6 +259,15 @@ def trace_hash(result: Result) -> str:
         sorted(result.year_to_date_delta.items()),
         result.benefit_year,
     ]
+    # Only what there is: a bill without packages hashes as it did before there were any.
+    more = [
+        [[price.step, price.rule, price.listed_fen, price.charged_fen] for price in result.prices],
+        result.hospital_payment_fen,
+        [[draw.holder, draw.amount_fen] for draw in result.relative_draws],
+        [tier.rate_rest for layer in result.layers for tier in layer.tiers if tier.rate_rest],
+    ]
+    if any(each not in ([], None) for each in more):
+        figures.append(more)
     text = json.dumps(figures, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -242,6 +315,7 @@ def result_to_dict(result: Result) -> dict[str, Any]:
                         "rate_bp": tier.rate_bp,
                         "part_fen": tier.part_fen,
                         "paid_fen": tier.paid_fen,
+                        **({"rate_rest": tier.rate_rest} if tier.rate_rest else {}),
                     }
                     for tier in layer.tiers
                 ],
@@ -265,7 +339,29 @@ def result_to_dict(result: Result) -> dict[str, Any]:
             "sha256": result.policy_sha256,
         },
         "engine": result.engine_version,
+        **_beyond_the_layers(result),
     }
+
+
+def _beyond_the_layers(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if result.prices:
+        found["prices"] = [
+            {
+                "step": price.step,
+                "rule": price.rule,
+                "listed_fen": price.listed_fen,
+                "charged_fen": price.charged_fen,
+            }
+            for price in result.prices
+        ]
+    if result.hospital_payment_fen is not None:
+        found["hospital_payment_fen"] = result.hospital_payment_fen
+    if result.relative_draws:
+        found["relative_draws"] = [
+            {"holder": draw.holder, "amount_fen": draw.amount_fen} for draw in result.relative_draws
+        ]
+    return found
 
 
 def result_from_dict(data: Mapping[str, Any]) -> Result:
@@ -292,6 +388,9 @@ def result_from_dict(data: Mapping[str, Any]) -> Result:
             policy_version=data["policy"]["version"],
             policy_sha256=data["policy"]["sha256"],
             engine_version=data["engine"],
+            prices=tuple(PriceTrace(**price) for price in data.get("prices", ())),
+            hospital_payment_fen=data.get("hospital_payment_fen"),
+            relative_draws=tuple(RelativeDraw(**each) for each in data.get("relative_draws", ())),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the result of a calculation: {error!r}") from error

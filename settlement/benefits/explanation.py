@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from settlement.benefits.loading import ASSUMPTION
 from settlement.benefits.policy import Layer, Policy
-from settlement.benefits.values import LayerTrace, Result
+from settlement.benefits.reading import ASSUMPTION
+from settlement.benefits.values import OWN_PAYERS, LayerTrace, Result
 from settlement.benefits.wording import TEXTS, Language
 from settlement.money import yuan
 
@@ -33,16 +33,22 @@ def explain(
     if policy.sha256 != result.policy_sha256:
         raise ValueError(f"expected the policy of the result, {result.policy_version}")
     texts = TEXTS[language]
-    said = [texts["total"].format(total=yuan(result.total_fen))]
+    said = _prices(result, policy, texts, language, audience)
+    said.append(texts["total"].format(total=yuan(result.total_fen)))
     said.extend(_lines(result, policy, texts, audience))
     by_name = {layer.name: layer for layer in policy.layers}
     fund_layers = False
     for trace in result.layers:
         sentence = _layer(trace, by_name[trace.name], texts, language, audience)
-        fund_layers = fund_layers or trace.payer != "account"
+        fund_layers = fund_layers or trace.payer not in OWN_PAYERS
         if audience == "citizen" and trace.rate_rule >= 0:
             sentence += _sources(trace, by_name[trace.name], policy, texts)
         said.append(sentence)
+    if audience == "citizen":
+        said.extend(
+            texts["relative"].format(holder=draw.holder, amount=yuan(draw.amount_fen))
+            for draw in result.relative_draws
+        )
     if fund_layers:
         said.append(texts["fund"].format(amount=yuan(result.fund_fen)))
     else:
@@ -52,6 +58,34 @@ def explain(
     else:
         said.append(texts[f"cash_none.{audience}"])
     return tuple(said)
+
+
+def _prices(
+    result: Result,
+    policy: Policy,
+    texts: Mapping[str, str],
+    language: Language,
+    audience: Audience,
+) -> list[str]:
+    """What took the place of the lines' own amounts before benefits."""
+    said = []
+    for price in result.prices:
+        listed, charged = yuan(price.listed_fen), yuan(price.charged_fen)
+        if price.step == "package":
+            package = policy.packages[price.rule]
+            sentence = texts["package"].format(
+                title=package.title[language], listed=listed, charged=charged
+            )
+            source = package.source
+        else:
+            rule = policy.price_rules[price.rule]
+            key = "price_rule" if rule.charged else "price_rule_counted"
+            sentence = texts[key].format(listed=listed, charged=charged, rate=percent(rule.rate_bp))
+            source = rule.source
+        if audience == "citizen":
+            sentence += _named([source], policy, texts)
+        said.append(sentence)
+    return said
 
 
 def _lines(
@@ -103,7 +137,7 @@ def _layer(
             base=yuan(trace.base_fen), left=yuan(trace.deductible_left_fen)
         )
         return texts["pays_nothing"].format(title=title, reason=why)
-    if trace.payer == "account":
+    if trace.payer in OWN_PAYERS:
         key = "account_cap" if trace.over_cap_fen else "account"
         return texts[key].format(
             title=title,
@@ -112,20 +146,29 @@ def _layer(
             paid=yuan(trace.paid_fen),
         )
     sentence = texts["layer"].format(title=title, base=yuan(trace.base_fen))
+    rate = layer.rates[trace.rate_rule]
+    after_rate = False
     if trace.deductible_rule >= 0:
-        by_year = layer.deductibles[trace.deductible_rule].counts_in is not None
-        key = "deductible_year" if by_year else "deductible_bill"
-        sentence += texts[key].format(
-            left=yuan(trace.deductible_left_fen), amount=yuan(trace.deductible_fen)
-        )
-    tiers = layer.rates[trace.rate_rule].tiers
+        rule = layer.deductibles[trace.deductible_rule]
+        after_rate = rule.after_rate
+        key = "deductible_year" if rule.counts_in is not None else "deductible_bill"
+        if rule.whole_once_reached:
+            key = "threshold"
+        if not after_rate:
+            sentence += texts[key].format(
+                left=yuan(trace.deductible_left_fen), amount=yuan(trace.deductible_fen)
+            )
+    if rate.kind != "rate":
+        sentence += texts[rate.kind]
     for tier in trace.tiers:
-        sentence += texts["flat" if len(tiers) == 1 else "tier"].format(
-            position=1 + [each[0] for each in tiers].index(tier.from_fen),
+        sentence += texts["flat" if len(rate.tiers) == 1 else "tier"].format(
+            position=1 + [each[0] for each in rate.tiers].index(tier.from_fen),
             part=yuan(tier.part_fen),
-            rate=percent(tier.rate_bp),
+            rate=percent(tier.rate_bp, tier.rate_rest),
             paid=yuan(tier.paid_fen),
         )
+    if after_rate:
+        sentence += texts["deductible_after_rate"].format(amount=yuan(trace.deductible_fen))
     if trace.cap_left_fen is not None:
         sentence += texts["cap"].format(left=yuan(trace.cap_left_fen))
     if trace.over_cap_fen:
@@ -134,12 +177,19 @@ def _layer(
 
 
 def _sources(trace: LayerTrace, layer: Layer, policy: Policy, texts: Mapping[str, str]) -> str:
-    """The sources of the figures this step used, each once, in the order they were used."""
-    keys = [layer.rates[trace.rate_rule].source]
+    """The sources of the figures this step used, each once, in the order they were used.
+
+    An adjustment may or may not have held for this bill; its source is named with its figure's.
+    """
+    keys: list[str] = []
     if trace.deductible_rule >= 0:
-        keys.insert(0, layer.deductibles[trace.deductible_rule].source)
+        deductible = layer.deductibles[trace.deductible_rule]
+        keys += [deductible.source, *(each.source for each in deductible.adjustments)]
+    rate = layer.rates[trace.rate_rule]
+    keys += [rate.source, *(each.source for each in rate.adjustments)]
     if trace.cap_rule >= 0:
-        keys.append(layer.caps[trace.cap_rule].source)
+        cap = layer.caps[trace.cap_rule]
+        keys += [cap.source, *(each.source for each in cap.adjustments)]
     return _named(keys, policy, texts)
 
 
@@ -151,7 +201,7 @@ def _named(keys: Sequence[str], policy: Policy, texts: Mapping[str, str]) -> str
     return texts["source"].format(sources=named)
 
 
-def percent(rate_bp: int) -> str:
-    """Basis points as people write them: ``percent(750) == "7.5%"``."""
-    whole, rest = divmod(rate_bp, 100)
-    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + "%"
+def percent(rate_bp: int, rest: int = 0) -> str:
+    """Basis points and ten-thousandths of one as people write them: ``percent(750) == "7.5%"``."""
+    whole, part = divmod(rate_bp * 10_000 + rest, 1_000_000)
+    return f"{whole}.{part:06d}".rstrip("0").rstrip(".") + "%"

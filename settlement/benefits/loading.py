@@ -2,7 +2,7 @@
 
 The format is TOML, ``format = 1``, described key by key in docs/policies.md: amounts in yuan, rates
 in percent, days as dates.  What is checked here is what a file can say by itself; whether a figure
-is right is a matter for its source, which every figure must name.
+is right is a matter for its source, which every figure must name, and for `floors`.
 """
 
 from __future__ import annotations
@@ -10,50 +10,34 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
+from settlement.benefits.layer_loading import read_layer
 from settlement.benefits.policy import (
-    CARE,
-    FACTS,
-    LEFT_BY_LAYER,
-    LINE_FACTS,
     LINE_PARTS,
-    REQUIREMENTS,
-    UNPAID,
-    Cap,
-    Condition,
-    Deductible,
-    Layer,
+    DayBy,
+    KindRules,
+    NamedPart,
+    Package,
     Policy,
+    PriceRule,
     RateByCase,
-    RateRule,
+    Relief,
+    Restriction,
 )
+from settlement.benefits.reading import ASSUMPTION, NAME, NAME_EXPECTED, Reader
 from settlement.benefits.tables import PolicyError, Table
-from settlement.benefits.values import ITEM_CLASSES, PAYERS, SCHEMES, SITE_KINDS
 from settlement.money import Rounding
 
 FORMAT: Final = 1
 ROUNDINGS: Final[tuple[Rounding, ...]] = ("half_up", "half_even")
-ASSUMPTION: Final = "assumption"
 SPLIT_ORDERS: Final = (
     ("out_of_scope", "over_limit", "first_pay", "away_first_pay"),
     ("out_of_scope", "first_pay", "over_limit", "away_first_pay"),
 )
-MEASURES: Final = ("deductible", "payment", "base", "above_deductible", "personal")
-
-# Cash is what no layer pays; a relative's account has no balance among the inputs of this engine.
-LAYER_PAYERS: Final = tuple(each for each in PAYERS if each not in ("cash", "relative_account"))
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_ACCUMULATOR = re.compile(r"[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|\{disease\}))+")
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "schemes": SCHEMES,
-    "site_kinds": SITE_KINDS,
-    "care": CARE,
-    "classes": ITEM_CLASSES,
-}
+DAYS: Final[tuple[DayBy, ...]] = ("service", "admission", "discharge")
+LIFTS: Final = ("catalogue", "caps", "deductibles")
 
 
 def load_policy(text: str, *, name: str) -> Policy:
@@ -68,278 +52,255 @@ def load_policy(text: str, *, name: str) -> Policy:
         raise PolicyError([f"{name}: not readable as TOML: {error}"]) from None
     problems: list[str] = []
     top = Table(problems, name, "", data)
-    policy = _Reader(top).policy(name, hashlib.sha256(text.encode()).hexdigest())
+    policy = _policy(Reader(top), name, hashlib.sha256(text.encode()).hexdigest())
     top.finish()
     if problems:
         raise PolicyError(problems)
     return policy
 
 
-class _Reader:
-    """Holds what the parts of one file share: its sources, kinds, layers and accumulators."""
+def _policy(reader: Reader, name: str, sha256: str) -> Policy:
+    top = reader.top
+    found = top.value("format", "format = 1", required=True)
+    if found is not None and (type(found) is not int or found != FORMAT):
+        top.wrong("format", f"{FORMAT}, the only format this program reads")
+    version = top.text("version", 'a version such as "370300-2022.1"')
+    area = top.text("area", 'a six-digit pooling area code such as "370300"')
+    if area and re.fullmatch(r"[0-9]{6}", area) is None:
+        top.wrong("area", "a six-digit pooling area code in quotes")
+    title = reader.title(top)
+    start = top.day("effective_from", required=True)
+    until = top.day("effective_until")
+    if start is not None and until is not None and until <= start:
+        top.wrong("effective_until", "a day after effective_from")
+    rounding = reader.rounding = top.choice("rounding", ROUNDINGS)
+    authorities = top.texts("authorities", "a list of names of authority files")
+    _read_sources(reader)
+    _read_figures(reader)
+    kind_rules = _read_kinds(reader)
+    year_start = (1, 1)
+    year = top.table("benefit_year")
+    if year is not None:
+        year_start = year.month_day("starts")
+        reader.source(year)
+        year.finish()
+    emergency_counts = True
+    away = top.table("away", required=False)
+    if away is not None:
+        emergency_counts = away.flag("emergency_counts_as_filed", default=True)
+        reader.source(away)
+        away.finish()
+    catalogue = _catalogue(reader)
+    packages = tuple(_package(reader, each) for each in top.tables("package"))
+    relief = _relief(reader)
+    layers = tuple(read_layer(reader, each) for each in top.tables("layer", required=True))
+    return Policy(
+        name=name,
+        version=version,
+        area=area,
+        title=title,
+        effective_from=start if start is not None else _ANY_DAY,
+        effective_until=until,
+        rounding=rounding,
+        benefit_year_start=year_start,
+        kinds=reader.kinds,
+        layers=layers,
+        accumulators=dict(sorted(reader.accumulators.items())),
+        sources=reader.sources,
+        sha256=sha256,
+        kind_rules=kind_rules,
+        packages=packages,
+        relief=relief,
+        emergency_counts_as_filed=emergency_counts,
+        asks_codes=reader.asks_codes,
+        authorities=authorities,
+        **catalogue,
+    )
 
-    def __init__(self, top: Table) -> None:
-        self.top = top
-        self.sources: dict[str, str] = {}
-        self.kinds: dict[str, Mapping[str, str]] = {}
-        self.parts: list[str] = [*LINE_PARTS, UNPAID]
-        self.layer_names: set[str] = set()
-        self.accumulators: dict[str, str] = {}
 
-    def policy(self, name: str, sha256: str) -> Policy:
-        top = self.top
-        found = top.value("format", "format = 1", required=True)
-        if found is not None and (type(found) is not int or found != FORMAT):
-            top.wrong("format", f"{FORMAT}, the only format this program reads")
-        version = top.text("version", 'a version such as "370300-2022.1"')
-        area = top.text("area", 'a six-digit pooling area code such as "370300"')
-        if area and re.fullmatch(r"[0-9]{6}", area) is None:
-            top.wrong("area", "a six-digit pooling area code in quotes")
-        title = self.title(top)
-        start = top.day("effective_from", required=True)
-        until = top.day("effective_until")
-        if start is not None and until is not None and until <= start:
-            top.wrong("effective_until", "a day after effective_from")
-        rounding = top.choice("rounding", ROUNDINGS)
-        self.read_sources()
-        self.read_kinds()
-        year_start = (1, 1)
-        year = top.table("benefit_year")
-        if year is not None:
-            year_start = year.month_day("starts")
-            self.source(year)
-            year.finish()
-        limit_first, needs_prescription, first_pays, away = self.catalogue()
-        layers = tuple(self.layer(each) for each in top.tables("layer", required=True))
-        from_date = start if start is not None else _ANY_DAY
-        return Policy(
-            name=name,
-            version=version,
-            area=area,
-            title=title,
-            effective_from=from_date,
-            effective_until=until,
-            rounding=rounding,
-            benefit_year_start=year_start,
-            kinds=self.kinds,
-            limit_before_first_pay=limit_first,
-            prescription_only_needs_prescription=needs_prescription,
-            first_pays=first_pays,
-            away_first_pays=away,
-            layers=layers,
-            accumulators=dict(sorted(self.accumulators.items())),
-            sources=self.sources,
-            sha256=sha256,
-        )
+def _read_sources(reader: Reader) -> None:
+    table = reader.top.table("sources", required=False)
+    if table is None:
+        return
+    for key in table.data:
+        if key == ASSUMPTION:
+            table.problem(key, "is a reserved word and cannot name a source")
+        reader.sources[key] = table.text(key, "a text that says where the rule is published")
 
-    def title(self, table: Table) -> Mapping[str, str]:
-        inner = table.table("title")
+
+def _read_figures(reader: Reader) -> None:
+    table = reader.top.table("figures", required=False)
+    if table is None:
+        return
+    for key in table.data:
+        inner = table.table(key)
         if inner is None:
-            return {"zh": "", "en": ""}
-        title = {language: inner.text(language) for language in ("zh", "en")}
+            continue
+        if NAME.fullmatch(key) is None or key in ("total", "base"):
+            inner.problem("", f'expected {NAME_EXPECTED}, but not "total" or "base"')
+        reader.figures[key] = inner.amount_fen("amount") or 0
+        reader.source(inner)
         inner.finish()
-        return title
 
-    def read_sources(self) -> None:
-        table = self.top.table("sources", required=False)
-        if table is None:
-            return
-        for key in table.data:
-            if key == ASSUMPTION:
-                table.problem(key, "is a reserved word and cannot name a source")
-            self.sources[key] = table.text(key, "a text that says where the rule is published")
 
-    def source(self, table: Table) -> str:
-        expected = f'the name of an entry of [sources], or "{ASSUMPTION}"'
-        found = table.text("source", expected)
-        if found and found != ASSUMPTION and found not in self.sources:
-            table.wrong("source", expected)
-        # A note tells the reader why an assumption was made; the calculation has no use for it.
-        table.text("note", required=False)
-        return found
+def _read_kinds(reader: Reader) -> dict[str, KindRules]:
+    rules: dict[str, KindRules] = {}
+    table = reader.top.table("kinds")
+    if table is None:
+        return rules
+    for key in table.data:
+        inner = table.table(key)
+        if inner is None:
+            continue
+        if NAME.fullmatch(key) is None:
+            inner.problem("", f"expected {NAME_EXPECTED}")
+        reader.kinds[key] = {language: inner.text(language) for language in ("zh", "en")}
+        year_by = inner.choice("year_by", DAYS, default="service")
+        rules_by = inner.choice("rules_by", DAYS, default="service")
+        numbered_in = None
+        if inner.has("numbered_in"):
+            numbered_in = reader.accumulator(inner, "numbered_in", "times")
+            reader.numbers_bills = True
+        inner.asked.append("numbered_in")
+        inner.finish()
+        own = KindRules(year_by, rules_by, numbered_in)
+        if own != KindRules():
+            rules[key] = own
+    return rules
 
-    def read_kinds(self) -> None:
-        table = self.top.table("kinds")
-        if table is None:
-            return
-        for key in table.data:
-            inner = table.table(key)
-            if inner is None:
-                continue
-            if _NAME.fullmatch(key) is None:
-                inner.problem("", "expected a name of small letters, digits and underscores")
-            self.kinds[key] = {language: inner.text(language) for language in ("zh", "en")}
-            inner.finish()
 
-    def catalogue(
-        self,
-    ) -> tuple[bool, bool, tuple[RateByCase, ...], tuple[RateByCase, ...]]:
-        table = self.top.table("catalogue")
-        if table is None:
-            return True, True, (), ()
-        order = table.texts("order", "a list of the steps in order", required=True)
-        if order and order not in SPLIT_ORDERS:
-            expected = " or ".join(str(list(each)) for each in SPLIT_ORDERS)
-            table.wrong("order", expected)
-        needs_prescription = table.flag("prescription_only_needs_prescription", default=True)
-        self.source(table)
-        first_pays = tuple(
-            self.rate_by_case(each, line_facts=True) for each in table.tables("first_pay")
-        )
-        away = tuple(
-            self.rate_by_case(each, line_facts=False) for each in table.tables("away_first_pay")
-        )
-        table.finish()
-        return order != SPLIT_ORDERS[1], needs_prescription, first_pays, away
+def _catalogue(reader: Reader) -> dict[str, Any]:
+    """The catalogue's arguments of a Policy."""
+    table = reader.top.table("catalogue")
+    if table is None:
+        return {
+            "limit_before_first_pay": True,
+            "prescription_only_needs_prescription": True,
+            "first_pays": (),
+            "away_first_pays": (),
+        }
+    order = table.texts("order", "a list of the steps in order", required=True)
+    if order and order not in SPLIT_ORDERS:
+        expected = " or ".join(str(list(each)) for each in SPLIT_ORDERS)
+        table.wrong("order", expected)
+    needs_prescription = table.flag("prescription_only_needs_prescription", default=True)
+    amenities = table.texts("amenity_groups", "a list of item groups")
+    reader.source(table)
+    found = {
+        "limit_before_first_pay": order != SPLIT_ORDERS[1],
+        "prescription_only_needs_prescription": needs_prescription,
+        "amenity_groups": frozenset(amenities),
+        "first_pays": tuple(
+            _rate_by_case(reader, each, line_facts=True) for each in table.tables("first_pay")
+        ),
+        "away_first_pays": tuple(
+            _rate_by_case(reader, each, line_facts=False) for each in table.tables("away_first_pay")
+        ),
+        "price_rules": tuple(_price_rule(reader, each) for each in table.tables("price_rule")),
+        "restrictions": tuple(_restriction(reader, each) for each in table.tables("restriction")),
+        "named_parts": tuple(_named_part(reader, each) for each in table.tables("part")),
+    }
+    table.finish()
+    return found
 
-    def rate_by_case(self, table: Table, *, line_facts: bool) -> RateByCase:
-        rule = RateByCase(
-            self.condition(table, line_facts=line_facts), table.rate_bp("rate"), self.source(table)
-        )
-        table.finish()
-        return rule
 
-    def condition(self, table: Table, *, line_facts: bool = False) -> Condition:
-        tests: list[tuple[int, frozenset[str | int]]] = []
-        for index, fact in enumerate(FACTS):
-            if fact in LINE_FACTS and not line_facts:
-                continue
-            allowed: tuple[str | int, ...]
-            if fact == "levels":
-                allowed = table.whole_numbers(
-                    fact, "a list of hospital levels, 0 (unrated) to 3", low=0, high=3
-                )
-            elif fact == "kinds":
-                allowed = table.texts(fact, "", allowed=tuple(self.kinds))
-            else:
-                allowed = table.texts(fact, "a list of words", allowed=_CHOICES.get(fact))
-            if allowed:
-                tests.append((index, frozenset(allowed)))
-        age_from = table.whole_number("age_from", "an age in years", low=0, high=150)
-        age_below = table.whole_number("age_below", "an age in years", low=0, high=150)
-        from_date, until_date = table.day("from"), table.day("until")
-        if from_date is not None and until_date is not None and until_date <= from_date:
-            table.wrong("until", "a day after from")
-        return Condition(tuple(tests), age_from, age_below, from_date, until_date)
+def _rate_by_case(reader: Reader, table: Table, *, line_facts: bool) -> RateByCase:
+    rule = RateByCase(
+        reader.condition(table, line_facts=line_facts), table.rate_bp("rate"), reader.source(table)
+    )
+    table.finish()
+    return rule
 
-    def layer(self, table: Table) -> Layer:
-        name = table.text("name", "a name of small letters, digits and underscores")
-        if name and _NAME.fullmatch(name) is None:
-            table.wrong("name", "a name of small letters, digits and underscores")
-        if name in self.layer_names:
-            table.wrong("name", "a name no layer before it has")
-        self.layer_names.add(name)
-        title = self.title(table)
-        payer = table.choice("payer", LAYER_PAYERS)
-        condition = self.condition(table)
-        requires = table.texts("requires", "", allowed=tuple(REQUIREMENTS))
-        filing_kind = table.text("filing_kind", "the kind of a filing", required=False) or None
-        base = table.texts("base", "", allowed=tuple(self.parts), required=True)
-        if UNPAID in base and len(base) > 1:
-            table.wrong("base", f'"{UNPAID}" alone, because it is all there is')
-        source = self.source(table)
-        rates = tuple(self.rate(each) for each in table.tables("rate", required=True))
-        deductibles = tuple(self.deductible(each) for each in table.tables("deductible"))
-        caps = tuple(self.cap(each) for each in table.tables("cap"))
-        counts: list[tuple[str, str]] = []
-        counting = table.table("counts", required=False)
-        if counting is not None:
-            for measure in MEASURES:
-                if counting.has(measure):
-                    counts.append((measure, self.accumulator(counting, measure, measure)))
-            counting.asked.extend(MEASURES)
-            counting.finish()
-        table.finish()
-        self.parts.extend(f"{name}.{left}" for left in LEFT_BY_LAYER)
-        return Layer(
-            name=name,
-            title=title,
-            payer=payer,
-            condition=condition,
-            requires=requires,
-            filing_kind=filing_kind,
-            base=base,
-            deductibles=deductibles,
-            rates=rates,
-            caps=caps,
-            counts=tuple(counts),
-            source=source,
-        )
 
-    def rate(self, table: Table) -> RateRule:
-        condition = self.condition(table)
-        if table.has("tiers"):
-            bands = self.bands(table)
-            from_zero = (
-                table.choice("tiers_counted", ("from_zero", "after_deductible")) == "from_zero"
-            )
-            measure = "base" if from_zero else "above_deductible"
-            counts_in = self.per(table, key="tiers_per", measure=measure)
-        else:
-            bands = ((0, None, table.rate_bp("rate")),)
-            from_zero, counts_in = False, None
-        rule = RateRule(condition, bands, from_zero, counts_in, self.source(table))
-        table.finish()
-        return rule
+def _price_rule(reader: Reader, table: Table) -> PriceRule:
+    rule = PriceRule(
+        condition=reader.condition(table, line_facts=True),
+        rate_bp=table.rate_bp("counted"),
+        charged=table.choice("rest", ("not_charged", "out_of_scope")) == "not_charged",
+        source=reader.source(table),
+    )
+    table.finish()
+    return rule
 
-    def bands(self, table: Table) -> tuple[tuple[int, int | None, int], ...]:
-        found: list[tuple[int, int | None, int]] = []
-        lower = 0
-        inner_tables = table.tables("tiers", required=True)
+
+def _restriction(reader: Reader, table: Table) -> Restriction:
+    unless = []
+    for inner in table.tables("unless", required=True):
+        unless.append(reader.condition(inner, line_facts=True))
+        inner.finish()
+    rule = Restriction(
+        reader.condition(table, line_facts=True), tuple(unless), reader.source(table)
+    )
+    table.finish()
+    return rule
+
+
+def _named_part(reader: Reader, table: Table) -> NamedPart:
+    name = table.text("name", NAME_EXPECTED)
+    if name and (NAME.fullmatch(name) is None or name in reader.parts):
+        table.wrong("name", f"{NAME_EXPECTED}, not used before")
+    reader.parts.append(name)
+    part = NamedPart(
+        name=name,
+        of=table.choice("of", LINE_PARTS),
+        condition=reader.condition(table, line_facts=True),
+        source=reader.source(table),
+    )
+    table.finish()
+    return part
+
+
+def _package(reader: Reader, table: Table) -> Package:
+    name = table.text("name", NAME_EXPECTED)
+    title = reader.title(table)
+    condition = reader.condition(table)
+    bands: list[tuple[int | None, int]] = []
+    price = 0
+    if table.has("per_day") and isinstance(table.data["per_day"], list):
+        inner_tables = table.tables("per_day")
+        last = 0
         for position, inner in enumerate(inner_tables, start=1):
-            upper = inner.amount_fen("up_to", required=position < len(inner_tables))
-            if upper is not None and upper <= lower:
-                inner.wrong("up_to", "an amount above the tier before it")
-            found.append((lower, upper, inner.rate_bp("rate")))
-            lower = upper if upper is not None else lower
+            days = inner.whole_number("up_to_day", "a number of days", low=1, high=3_660)
+            if position < len(inner_tables) and (days is None or days <= last):
+                inner.wrong("up_to_day", "a day after the band before it")
+            if position == len(inner_tables) and days is not None:
+                inner.wrong("up_to_day", "no such key in the last band")
+            last = days or last
+            bands.append((days, reader.fen(inner, "price", required=True) or 0))
             inner.finish()
-        if found and found[-1][1] is not None:
-            table.problem("tiers", "expected a last tier without up_to")
-        return tuple(found)
+    elif table.has("per_day"):
+        bands.append((None, reader.fen(table, "per_day", required=True) or 0))
+    else:
+        price = reader.fen(table, "price", required=True) or 0
+    table.asked.extend(("price", "per_day"))
+    if table.has("price") and bands:
+        table.problem("price", "expected only without per_day")
+    package = Package(
+        name=name,
+        title=title,
+        condition=condition,
+        sets=table.choice("sets", ("charge", "hospital_payment")),
+        price_fen=price,
+        bands=tuple(bands),
+        at_most_the_bill=table.flag("at_most_the_bill", default=False),
+        beside=frozenset(table.texts("beside", "a list of item groups")),
+        source=reader.source(table),
+    )
+    table.finish()
+    return package
 
-    def deductible(self, table: Table) -> Deductible:
-        rule = Deductible(
-            condition=self.condition(table),
-            amount_fen=table.amount_fen("amount") or 0,
-            counts_in=self.per(table, key="per", measure="deductible"),
-            source=self.source(table),
-        )
-        table.finish()
-        return rule
 
-    def cap(self, table: Table) -> Cap:
-        of_base = table.choice("of", ("payment", "base"), default="payment") == "base"
-        rule = Cap(
-            condition=self.condition(table),
-            amount_fen=table.amount_fen("amount") or 0,
-            of_base=of_base,
-            counts_in=self.per(table, key="per", measure="base" if of_base else "payment"),
-            source=self.source(table),
-        )
-        table.finish()
-        return rule
-
-    def per(self, table: Table, *, key: str, measure: str) -> str | None:
-        """The accumulator of a figure that goes by the year; None for one that goes by the bill."""
-        if table.choice(key, ("bill", "year")) == "year":
-            return self.accumulator(table, "counts_in", measure)
-        table.asked.append("counts_in")
-        if table.has("counts_in"):
-            table.problem("counts_in", f'expected only with {key} = "year"')
+def _relief(reader: Reader) -> Relief | None:
+    table = reader.top.table("public_emergency", required=False)
+    if table is None:
         return None
-
-    def accumulator(self, table: Table, key: str, measure: str) -> str:
-        expected = 'the name of an accumulator, such as "chronic.deductible"'
-        name = table.text(key, expected)
-        if not name:
-            return ""
-        if _ACCUMULATOR.fullmatch(name) is None:
-            table.wrong(key, expected)
-        elif self.accumulators.setdefault(name, measure) != measure:
-            table.problem(
-                key, f'"{name}" already counts the {self.accumulators[name]}, not the {measure}'
-            )
-        return name
+    lifts = table.texts("lifts", "", allowed=LIFTS, required=True)
+    from_date, until_date = table.day("from"), table.day("until")
+    if from_date is not None and until_date is not None and until_date <= from_date:
+        table.wrong("until", "a day after from")
+    relief = Relief(frozenset(lifts), from_date, until_date, reader.source(table))
+    table.finish()
+    return relief
 
 
 # Stands in for a missing day while the rest of the file is checked; never leaves this module.

@@ -1,6 +1,6 @@
-"""A policy compiled for calculation: conditions, figures, layers and the order they run in.
+"""A policy compiled for calculation: figures, layers and the order they run in.
 
-`loading` makes these values from a file and has checked them; `calculation` reads them.  A figure
+`loading` makes these values from a file and has checked them; the calculation reads them.  A figure
 is always a list of alternatives with conditions, so that one layer states active and retired,
 employee and resident.  Nothing here knows a bill's lines or does money arithmetic.
 """
@@ -8,27 +8,14 @@ employee and resident.  Nothing here knows a bill's lines or does money arithmet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Final, Literal
 
+from settlement.benefits.conditions import Condition
+from settlement.benefits.values import Bill
 from settlement.money import Rounding
 
-# The facts a condition can ask for, in the order `calculation` lays them out.
-FACTS: Final = (
-    "schemes",
-    "categories",
-    "aids",
-    "kinds",
-    "diseases",
-    "site_kinds",
-    "levels",
-    "care",
-    "groups",
-    "classes",
-)
-LINE_FACTS: Final = frozenset({"groups", "classes"})
-CARE: Final = ("home", "away_temporary", "away_long_term")
 # What a member must have for a layer to pay at all, with the reason given when it is missing.
 REQUIREMENTS: Final = {
     "pool_in_force": "pool_frozen",
@@ -41,31 +28,38 @@ REQUIREMENTS: Final = {
 LINE_PARTS: Final = ("in_range", "first_pay", "over_limit", "out_of_scope")
 LEFT_BY_LAYER: Final = ("deductible", "co_payment", "above_cap")
 UNPAID: Final = "unpaid"
+# Rates are counted in hundred-millionths while they are adjusted, so that 85 % of 72.5 % is exact.
+RATE_UNITS: Final = 100_000_000
+PER_BASIS_POINT: Final = RATE_UNITS // 10_000
 
-Facts = tuple[str | int | None, ...]
+DayBy = Literal["service", "admission", "discharge"]
+How = Literal["times", "personal_times", "plus", "minus", "per_year_of_age", "per_insured_year"]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """Everything stated must hold; what is not stated does not matter.  Intervals are half-open."""
+class Amount:
+    """Fen that are known when the file is read, or a percentage of a bill's own figure.
 
-    tests: tuple[tuple[int, frozenset[str | int]], ...] = ()
-    age_from: int | None = None
-    age_below: int | None = None
-    from_date: date | None = None
-    until_date: date | None = None
+    ``of`` is empty for fixed fen, "total" for what the bill charges, "base" for the layer's base.
+    """
 
-    def holds(self, facts: Facts, age: int | None, day: date) -> bool:
-        for index, allowed in self.tests:
-            if facts[index] not in allowed:
-                return False
-        if self.age_from is not None and (age is None or age < self.age_from):
-            return False
-        if self.age_below is not None and (age is None or age >= self.age_below):
-            return False
-        if self.from_date is not None and day < self.from_date:
-            return False
-        return self.until_date is None or day < self.until_date
+    fen: int
+    percent_bp: int = 0
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of a figure for a case: percentages in basis points, amounts in fen.
+
+    ``beyond`` is the year from which "per_year_of_age" and "per_insured_year" count.
+    """
+
+    condition: Condition
+    how: How
+    value: int
+    beyond: int
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +72,80 @@ class RateByCase:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceRule:
+    """Lines that are charged, or counted, at a part of their amount.
+
+    ``charged`` true: the rest is not charged to anybody; false: it is out of scope.
+    """
+
+    condition: Condition
+    rate_bp: int
+    charged: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """Lines that stay with the member unless one of the conditions holds."""
+
+    condition: Condition
+    unless: tuple[Condition, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPart:
+    """Lines whose ``of`` part is kept apart under a name of its own."""
+
+    name: str
+    of: str
+    condition: Condition
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A price for a whole treatment (按病种、按床日).
+
+    With ``sets`` "charge" it replaces the bill before benefits; with "hospital_payment" it only
+    says what the hospital is paid.  ``bands`` are (up to day or None, fen a day); empty for one
+    price.  Lines of the groups ``beside`` are not part of the package.
+    """
+
+    name: str
+    title: Mapping[str, str]
+    condition: Condition
+    sets: Literal["charge", "hospital_payment"]
+    price_fen: int
+    bands: tuple[tuple[int | None, int], ...]
+    at_most_the_bill: bool
+    beside: frozenset[str]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deductible:
     condition: Condition
-    amount_fen: int
+    amount: Amount
     # The accumulator of a deductible met once a year; None when every bill meets it anew.
     counts_in: str | None
     source: str
+    # Basis points for the first, second, ... bill of the year; the last one goes on.
+    by_ordinal: tuple[int, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
+    at_least_fen: int | None = None
+    at_most_fen: int | None = None
+    # The most all deductibles of a year may come to, and where they are counted.
+    ceiling_fen: int | None = None
+    ceiling_in: str | None = None
+    # Taken off what the layer would pay, instead of off its base.
+    after_rate: bool = False
+    # Once the base reaches it, nothing is taken off at all.
+    whole_once_reached: bool = False
+
+
+# (from, to or None, rate in basis points)
+Tier = tuple[int, int | None, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +155,21 @@ class RateRule:
     ``from_zero`` says where the bands are counted from: the first fen of the base, with the
     deductible inside the first band, or the first fen above the deductible.  ``counts_in`` is the
     accumulator of bands that go on over the year; None when every bill starts at the first band.
+    ``kind`` "fixed" pays ``fixed_fen`` (a day with ``per_day``), "stated" what the bill says was
+    paid elsewhere.
     """
 
     condition: Condition
-    # (from, to or None, rate)
-    tiers: tuple[tuple[int, int | None, int], ...]
+    tiers: tuple[Tier, ...]
     from_zero: bool
     counts_in: str | None
     source: str
+    kind: Literal["rate", "fixed", "stated"] = "rate"
+    fixed_fen: int = 0
+    per_day: bool = False
+    adjustments: tuple[Adjustment, ...] = ()
+    at_least_bp: int = 0
+    at_most_bp: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +177,20 @@ class Cap:
     """The most a layer pays, or the most cost it looks at; over a year when it counts somewhere."""
 
     condition: Condition
-    amount_fen: int
+    amount: Amount
     of_base: bool
     counts_in: str | None
     source: str
+    adjustments: tuple[Adjustment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BasePart:
+    """A part of the bill that a layer looks at, in full or counted at ``counted_bp``."""
+
+    part: str
+    counted_bp: int
+    condition: Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +204,34 @@ class Layer:
     requires: tuple[str, ...]
     # The kind of filing that "filing" and "chosen_institution" look for; None is the bill's kind.
     filing_kind: str | None
+    # Names when every part counts in full whatever the case, which is nearly always.
     base: tuple[str, ...]
+    base_parts: tuple[BasePart, ...]
     deductibles: tuple[Deductible, ...]
     rates: tuple[RateRule, ...]
     caps: tuple[Cap, ...]
     # Accumulators kept for other rules or for people: (measure, name).
     counts: tuple[tuple[str, str], ...]
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relief:
+    """A public emergency (疫情): what is lifted for bills that carry its flag, and when."""
+
+    lifts: frozenset[str]
+    from_date: date | None
+    until_date: date | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindRules:
+    """Which day of a bill decides what, and where bills of the kind are numbered over the year."""
+
+    year_by: DayBy = "service"
+    rules_by: DayBy = "service"
+    numbered_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +257,18 @@ class Policy:
     accumulators: Mapping[str, str]
     sources: Mapping[str, str]
     sha256: str
+    kind_rules: Mapping[str, KindRules] = field(default_factory=dict)
+    amenity_groups: frozenset[str] = frozenset()
+    price_rules: tuple[PriceRule, ...] = ()
+    restrictions: tuple[Restriction, ...] = ()
+    named_parts: tuple[NamedPart, ...] = ()
+    packages: tuple[Package, ...] = ()
+    relief: Relief | None = None
+    emergency_counts_as_filed: bool = True
+    # Whether rules ask for the code of an item, and not only for its group and class.
+    asks_codes: bool = False
+    # Names of the authorities whose floors apply; empty: nobody's, so the policy is unchecked.
+    authorities: tuple[str, ...] = ()
 
     def benefit_year(self, day: date) -> int:
         """The benefit year a day belongs to, named by the calendar year in which it begins."""
@@ -167,3 +279,34 @@ class Policy:
         return self.effective_from <= day and (
             self.effective_until is None or day < self.effective_until
         )
+
+    def year_of(self, bill: Bill) -> int:
+        """The benefit year of a bill, by the day that its kind goes by."""
+        return self.benefit_year(day_of(bill, self.kind_rules.get(bill.kind, PLAIN).year_by))
+
+    def lifted(self, bill: Bill, day: date) -> frozenset[str]:
+        """What a public emergency lifts for the bill: any of catalogue, caps, deductibles."""
+        relief = self.relief
+        if relief is None or not bill.public_emergency:
+            return frozenset()
+        if relief.from_date is not None and day < relief.from_date:
+            return frozenset()
+        if relief.until_date is not None and day >= relief.until_date:
+            return frozenset()
+        return relief.lifts
+
+    def rules_day(self, bill: Bill) -> date:
+        """The Beijing day whose rules price the bill, by the day that its kind goes by."""
+        return day_of(bill, self.kind_rules.get(bill.kind, PLAIN).rules_by)
+
+
+PLAIN: Final = KindRules()
+
+
+def day_of(bill: Bill, by: DayBy) -> date:
+    """The bill's day of that name; a bill that does not carry it goes by its service date."""
+    if by == "admission":
+        return bill.admission_date or bill.service_date
+    if by == "discharge":
+        return bill.discharge_date or bill.service_date
+    return bill.service_date

@@ -38,6 +38,14 @@ class CaseError(FileError):
     """A case file cannot be used."""
 
 
+def percent_in(value: Any) -> int | None:
+    """Basis points of a percentage as files write one, None for anything else."""
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
+
+
 class Table:
     """One table of the file.  ``finish`` reports the keys nobody asked for."""
 
@@ -160,17 +168,19 @@ class Table:
         self.wrong(key, expected)
         return None
 
-    def rate_bp(self, key: str) -> int:
+    def rate_bp(self, key: str, *, required: bool = True) -> int:
         """A percentage with at most two decimals, from 0% to 100%."""
         expected = 'a percentage from "0%" to "100%" in quotes, such as "70%" or "7.5%"'
-        found = self.value(key, expected, required=True)
+        return self.percent_bp(key, expected, most=10_000, required=required)
+
+    def percent_bp(self, key: str, expected: str, *, most: int, required: bool = True) -> int:
+        """A percentage of zero to ``most`` basis points, with at most two decimals."""
+        found = self.value(key, expected, required=required)
         if found is None:
             return 0
-        match = _RATE.fullmatch(found) if isinstance(found, str) else None
-        if match is not None:
-            rate = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
-            if rate <= 10_000:
-                return rate
+        rate = percent_in(found)
+        if rate is not None and rate <= most:
+            return rate
         self.wrong(key, expected)
         return 0
 

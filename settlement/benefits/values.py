@@ -37,13 +37,16 @@ PAYERS: Final = (
 # Money that is the member's own, or a relative's: everything else is what "the fund" pays.
 OWN_PAYERS: Final = frozenset({"account", "relative_account", "cash"})
 
-# Why a line is left outside the fund's part.  The first four concern the line itself; the others
+# Why a line is left outside the fund's part.  The first seven concern the line itself; the others
 # are the reason of the layer that would have paid its in-range part.
 LINE_REASONS: Final = (
     "not_in_catalogue",
     "class_c",
     "needs_prescription",
     "not_for_this_disease",
+    "amenity",
+    "restricted_use",
+    "counted_in_part",
     "pool_frozen",
     "disease_not_filed",
     "institution_not_chosen",
@@ -63,6 +66,7 @@ LAYER_REASONS: Final = (
     "account_empty",
     "account_not_wanted",
     "rounds_to_nothing",
+    "nothing_stated",
 )
 
 
@@ -89,6 +93,9 @@ class Filing:
     kind: str
     disease_code: str
     institution_codes: tuple[str, ...] = ()
+    # In force from the first day up to, but without, the last; None is open.
+    from_date: date | None = None
+    until_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +110,23 @@ class Member:
     pool_in_force: bool
     account_in_force: bool
     filings: tuple[Filing, ...] = ()
+    sex: str | None = None
+    # Whole months of unbroken insurance, for rules that go by them.
+    insured_months: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the care was given; ``level`` is 0 for unrated, then 1 to 3."""
+    """Where the care was given; ``level`` is 0 for unrated, then 1 to 3.
+
+    ``marks`` are words a policy gives a meaning to, such as "contracted" or "tcm".
+    """
 
     kind: SiteKind
     level: int
     institution_code: str
     area: str
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +152,21 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class RelativeAccount:
+    """A relative's account that may pay (家庭共济): whose, and what it can give now."""
+
+    holder: str
+    available_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
-    """What is to be priced in one settlement."""
+    """What is to be priced in one settlement.
+
+    ``stay`` names the admission that an interim and a final bill share.  ``ordinal`` states which
+    bill of the year this is when the accumulators do not know.  ``stated`` are (payer, fen) pairs
+    that a slip says were paid elsewhere, for layers that take them over.
+    """
 
     kind: str
     disease_code: str | None
@@ -147,6 +174,18 @@ class Bill:
     lines: tuple[Line, ...]
     # How much of the account the member lets be used; None is all there is.
     account_limit_fen: int | None = None
+    admission_date: date | None = None
+    discharge_date: date | None = None
+    days: int | None = None
+    stay: str = ""
+    ordinal: int | None = None
+    # An emergency at the door (急诊), and a public one (疫情): two different things.
+    emergency: bool = False
+    public_emergency: bool = False
+    diagnoses: tuple[str, ...] = ()
+    package: str = ""
+    stated: tuple[tuple[str, int], ...] = ()
+    relative_accounts: tuple[RelativeAccount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +196,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class LineSplit:
-    """One line taken apart; the four amounts sum to the line's amount.
+    """One line taken apart; the four amounts sum to what the line charges.
+
+    That is the line's amount, unless a price rule or a package makes it charge something else.
 
     ``first_pay_fen`` includes the extra first pay of care away from home.  ``reason`` is empty, or
     one of LINE_REASONS: why the fund leaves the line to the member.
@@ -191,6 +232,7 @@ class TierTrace:
     """One band of a layer: the part of the bill that fell in it and what it pays before any cap.
 
     ``from_fen`` and ``to_fen`` are the band's bounds as the policy counts them; None is no end.
+    ``rate_rest`` are ten-thousandths of a basis point beyond ``rate_bp``, after adjustments.
     """
 
     from_fen: int
@@ -198,6 +240,7 @@ class TierTrace:
     rate_bp: int
     part_fen: int
     paid_fen: int
+    rate_rest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +266,37 @@ class LayerTrace:
     rate_rule: int = -1
     cap_rule: int = -1
 
+    def tiers_after_cap(self) -> tuple[int, ...]:
+        """What each tier pays in the end: a cap on the payment cuts the last fen first."""
+        left = self.paid_fen
+        kept = []
+        for tier in self.tiers:
+            kept.append(min(left, tier.paid_fen))
+            left -= kept[-1]
+        return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTrace:
+    """A price that took the place of the lines' own amounts before benefits.
+
+    ``step`` is "package" or "price_rule", ``rule`` its position in the policy's list; the lines
+    came to ``listed_fen`` and charge ``charged_fen``.
+    """
+
+    step: str
+    rule: int
+    listed_fen: int
+    charged_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeDraw:
+    """What one relative's account pays."""
+
+    holder: str
+    amount_fen: int
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -247,6 +321,11 @@ class Result:
     policy_version: str
     policy_sha256: str
     engine_version: str
+    # Packages and price rules that changed what the lines charge.
+    prices: tuple[PriceTrace, ...] = ()
+    # What the hospital is paid for a package that leaves the shares alone; None without one.
+    hospital_payment_fen: int | None = None
+    relative_draws: tuple[RelativeDraw, ...] = ()
 
     def share(self, payer: str) -> int:
         """What one payer pays, in fen; 0 for a payer with no share."""
@@ -264,3 +343,8 @@ class Result:
     @property
     def cash_fen(self) -> int:
         return self.share("cash")
+
+    @property
+    def personal_fen(self) -> int:
+        """What the funds leave: account, relatives' accounts and cash."""
+        return self.total_fen - self.fund_fen

@@ -62,6 +62,18 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "layer.account_empty": "账户没有可用余额",
         "layer.account_not_wanted": "按要求不使用个人账户",
         "layer.rounds_to_nothing": "金额不足一分",
+        "package": "按“{title}”收费标准结算：各项合计 {listed} 元，按 {charged} 元收费。",
+        "price_rule": "{listed} 元的项目按收费标准的 {rate} 收取，即 {charged} 元。",
+        "price_rule_counted": "{listed} 元的项目按 {rate} 计入，即 {charged} 元，其余由个人承担。",
+        "deductible_after_rate": "，再减去定额 {amount} 元",
+        "threshold": "，起付标准尚余 {left} 元，达到后全额计算，本次扣除 {amount} 元",
+        "fixed": "，按定额支付",
+        "stated": "，按结算单载明的金额支付",
+        "relative": "其中{holder}的个人账户（家庭共济）支付 {amount} 元。",
+        "line.amenity": "属于特需服务",
+        "line.restricted_use": "不符合限定支付范围",
+        "line.counted_in_part": "只部分计入",
+        "layer.nothing_stated": "结算单未载明金额",
     },
     "en": {
         "total": "The bill comes to {total} yuan.",
@@ -120,5 +132,28 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "layer.account_empty": "the account is empty",
         "layer.account_not_wanted": "the account is not to be used",
         "layer.rounds_to_nothing": "the amount is below one fen",
+        "package": (
+            'Charged by the package "{title}": the items come to '
+            "{listed} yuan, {charged} yuan is charged."
+        ),
+        "price_rule": (
+            "Items of {listed} yuan are charged at {rate} of their price: {charged} yuan."
+        ),
+        "price_rule_counted": (
+            "Items of {listed} yuan are counted at {rate}: {charged} "
+            "yuan; the rest stays with the member."
+        ),
+        "deductible_after_rate": ", less a flat {amount} yuan",
+        "threshold": (
+            ", {left} yuan are left to reach, after which everything "
+            "counts, and {amount} yuan is taken now"
+        ),
+        "fixed": ", a fixed amount",
+        "stated": ", the amount stated on the slip",
+        "relative": "Of this the account of {holder} (shared in the family) pays {amount} yuan.",
+        "line.amenity": "an amenity",
+        "line.restricted_use": "outside the use it is restricted to",
+        "line.counted_in_part": "counted in part only",
+        "layer.nothing_stated": "the slip states no amount",
     },
 }

@@ -243,7 +243,7 @@ def no_cap_is_exceeded(calculate, world):
     for trace in result.layers:
         for cap in layers[trace.name].caps:
             name = (cap.counts_in or "").replace("{disease}", world.bill.disease_code)
-            left = max(0, cap.amount_fen - world.year_to_date.get(name, 0))
+            left = max(0, cap.amount.fen - world.year_to_date.get(name, 0))
             if cap.of_base:
                 bands = sum(tier.part_fen for tier in trace.tiers)
                 assert trace.deductible_fen + bands <= left
@@ -251,7 +251,7 @@ def no_cap_is_exceeded(calculate, world):
                 assert trace.paid_fen <= left
         for deductible in layers[trace.name].deductibles:
             name = deductible.counts_in or ""
-            left = max(0, deductible.amount_fen - world.year_to_date.get(name, 0))
+            left = max(0, deductible.amount.fen - world.year_to_date.get(name, 0))
             assert trace.deductible_fen <= left
 
 
@@ -327,10 +327,10 @@ def the_year_obeys_its_caps_over_many_bills(calculate, world):
     for layer in world.policy.layers:
         for cap in layer.caps:
             if cap.counts_in and not cap.of_base and layer.name in paid:
-                assert paid[layer.name] <= cap.amount_fen
+                assert paid[layer.name] <= cap.amount.fen
         for deductible in layer.deductibles:
             if deductible.counts_in and layer.name in met:
-                assert met[layer.name] <= deductible.amount_fen
+                assert met[layer.name] <= deductible.amount.fen
 
 
 def only_a_reading_bill_depends_on_the_year_to_date(calculate, world):

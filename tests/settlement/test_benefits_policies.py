@@ -65,7 +65,7 @@ def test_every_policy_of_the_product_loads_and_is_named_by_its_area(path):
 
 def test_amounts_and_rates_are_read_without_a_float():
     policy = load_policy(GOOD, name="x.toml")
-    assert policy.layers[0].deductibles[0].amount_fen == 100_050
+    assert policy.layers[0].deductibles[0].amount.fen == 100_050
     assert policy.layers[0].rates[0].tiers == ((0, None, 7_000),)
 
 

@@ -72,26 +72,26 @@ MUTANTS = [
     (nothing_is_negative, "lines", "if limit > amount:", "if limit > amount + 10:"),
     (
         nothing_is_negative,
-        "calculation",
+        "layers",
         "left = max(0, left - ledger.read(cap.counts_in))",
         "left = left - ledger.read(cap.counts_in)",
     ),
     (
         no_cap_is_exceeded,
-        "calculation",
+        "layers",
         "paid = uncapped if payment_left is None else min(uncapped, payment_left)",
         "paid = uncapped",
     ),
-    (no_cap_is_exceeded, "calculation", "eligible, cap_rule = left, index", "cap_rule = index"),
+    (no_cap_is_exceeded, "layers", "eligible, cap_rule = left, index", "cap_rule = index"),
     (
         no_cap_is_exceeded,
-        "calculation",
-        "deductible_left = max(0, deductible_left - ledger.read(rule.counts_in))",
-        "ledger.read(rule.counts_in)",
+        "layers",
+        "left = max(0, left - run.ledger.read(rule.counts_in))",
+        "run.ledger.read(rule.counts_in)",
     ),
     (
         the_account_pays_no_more_than_it_may,
-        "calculation",
+        "layers",
         "base = base_ok if account_left is not None else base_ok + base_other",
         "base = base_ok + base_other",
     ),
@@ -103,49 +103,49 @@ MUTANTS = [
     ),
     (
         a_layer_accounts_for_its_base,
-        "calculation",
+        "layers",
         "end = start + eligible - deductible",
         "end = start + eligible",
     ),
     (
         a_bigger_bill_never_lowers_what_the_fund_pays,
-        "calculation",
-        "exact += (high - low) * rate_bp",
-        "exact = (high - start) * rate_bp",
+        "layers",
+        "exact += (high - low) * units",
+        "exact = (high - start) * units",
     ),
     (
         a_bigger_bill_never_lowers_what_the_fund_pays,
-        "calculation",
-        "deductible = min(eligible, deductible_left)",
-        "deductible = min(eligible, deductible_left + eligible // 100 * 99)",
+        "layers",
+        "deductible_met = deductible = min(eligible, deductible_left)",
+        "deductible_met = deductible = min(eligible, deductible_left + eligible // 100 * 99)",
     ),
     (
         a_layer_accounts_for_its_base,
-        "calculation",
-        "running = rounded_quotient(exact, BASIS_POINTS, rounding=rounding)",
-        "running = exact // BASIS_POINTS",
+        "layers",
+        "running = rounded_quotient(exact, RATE_UNITS, rounding=run.rounding)",
+        "running = exact // RATE_UNITS",
     ),
     (
         line_order_changes_nothing,
         "lines",
-        "sorted(bill.lines, key=_line_number)",
-        "bill.lines",
+        "sorted(lines, key=_line_number)",
+        "lines",
     ),
     (
         a_full_refund_leaves_the_year_to_date_as_it_was,
-        "calculation",
+        "ledger",
         "name: amount - before.get(name, 0)",
         "name: amount",
     ),
     (
         the_year_obeys_its_caps_over_many_bills,
-        "calculation",
+        "layers",
         "        ledger.add(name, amount)\n",
         "        pass\n",
     ),
     (
         only_a_reading_bill_depends_on_the_year_to_date,
-        "calculation",
+        "ledger",
         "        self.was_read = True\n",
         "",
     ),
@@ -169,11 +169,15 @@ MUTANTS = [
     ),
     (
         a_layer_accounts_for_its_base,
-        "calculation",
-        "running - rounded))",
-        "running))",
+        "layers",
+        "running - rounded, rest))",
+        "running, rest))",
     ),
 ]
+
+
+# What the calculation takes from a module that a mutant stands in for.
+PATCHED = {"lines": "take_lines_apart", "layers": "run_layer", "ledger": "YearToDate"}
 
 
 @pytest.mark.parametrize(
@@ -186,8 +190,9 @@ def test_a_broken_calculator_is_caught_by_its_property(holds, module_name, old, 
     broken_calculate, changed = calculate, {}
     if module_name == "calculation":
         broken_calculate = mutant.calculate
-    elif module_name == "lines":
-        monkeypatch.setattr(calculation_module, "take_lines_apart", mutant.take_lines_apart)
+    elif module_name in PATCHED:
+        name = PATCHED[module_name]
+        monkeypatch.setattr(calculation_module, name, getattr(mutant, name))
     else:
         name = {"explanation": "explain", "canonical": "canonical_inputs"}[module_name]
         changed[name] = getattr(mutant, name)
