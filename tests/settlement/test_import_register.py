@@ -21,6 +21,7 @@ from settlement.models import Account, LedgerTransaction, Posting, Visit, YearTo
 from settlement.services import register
 from settlement.services.register import BadRow, RegisterMoved, Report, import_register
 from settlement.services.register.writing import lock_register, write_plan
+from tests.races.rivals import forced
 from tests.world import World
 from voucher.identity import check_character
 from voucher.models import (
@@ -603,6 +604,34 @@ def test_a_second_import_beside_the_first_is_told_so_and_writes_nothing(files: F
             pool.submit(import_beside).result(10)
     assert not Member.objects.exists()
     assert run(files.members("A1")).written
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_an_opening_that_arrives_while_a_settlement_is_under_way_is_not_lost(
+    world: World, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settlement has read that nothing was used yet and is about to write what it adds."""
+    monkeypatch.setattr("settlement.operations._wake_worker", lambda: None)
+    path = files.write(
+        "opening",
+        "person_number benefit_year accumulator amount_yuan",
+        [world.retiree.number, str(business_date(datetime.now(UTC)).year), "chronic.base", "10"],
+    )
+
+    def bring() -> str:
+        with translation.override("en"):
+            try:
+                run(path)
+            except RegisterMoved:
+                return "moved"
+        return "written"
+
+    race = forced(lambda: settle(world), bring, before="INSERT INTO settlement_yeartodate")
+    assert race.second_waited
+    assert race.second == "moved"
+    # Tried again, the files meet a year that a settlement has counted on, and are told so.
+    assert run(path).bad_rows
 
 
 # --- The command --------------------------------------------------------------------------------

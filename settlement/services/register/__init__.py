@@ -69,7 +69,7 @@ def import_register(
 
     All or nothing, repeatable: rows are found by natural keys, and what is stored but not in the
     files stays. Takes the import's own advisory lock, then members in ascending order where a
-    year's amounts are corrected. Raises RegisterMoved when rival writes met it; nothing is written
+    year's amounts are written. Raises RegisterMoved when rival writes met it; nothing is written
     then, and it may be run again.
     """
     records, bad_rows = _read(paths, progress)

@@ -166,6 +166,7 @@ def _write_balances(plan: Plan, members: dict[str, int], now: datetime, progress
 def _write_years(plan: Plan, members: dict[str, int], progress: Progress) -> None:
     done = 0
     for rows in slices(plan.years.new.items()):
+        _lock_uncounted({(members[number], year) for (number, year), _amounts in rows})
         YearToDate.objects.bulk_create(
             YearToDate(member_id=members[number], benefit_year=year, amounts=amounts)
             for (number, year), amounts in rows
@@ -173,21 +174,28 @@ def _write_years(plan: Plan, members: dict[str, int], progress: Progress) -> Non
         done += len(rows)
         progress(_("writing year-to-date amounts"), done, len(plan.years.new))
     for changed in slices(plan.years.changed.items()):
-        # A settlement that is under way holds its member's lock; once it is ours, whatever it
-        # wrote is seen by the statements after.
-        touched = sorted({members[number] for (number, _year), _row in changed})
-        _lock_members(touched)
+        _lock_uncounted({(members[number], year) for (number, year), _row in changed})
         current = YearToDate.objects.in_bulk([row_id for _group, (row_id, _o, _n) in changed])
-        counted_on = set(
-            Settlement.objects.filter(member_id__in=touched).values_list(
-                "member_id", "benefit_year"
-            )
-        )
-        for (number, year), (row_id, old, new) in changed:
-            if current[row_id].amounts != old or (members[number], year) in counted_on:
+        for _group, (row_id, old, new) in changed:
+            if current[row_id].amounts != old:
                 raise RegisterMoved(_("a settlement counted on the same year"))
             current[row_id].amounts = new
         YearToDate.objects.bulk_update(current.values(), ["amounts"])
+
+
+def _lock_uncounted(years: set[tuple[int, int]]) -> None:
+    """Lock the members of these (member, year), on which no settlement may have counted.
+
+    A settlement that is under way has read what it counts on and holds its member's lock; once the
+    lock is ours, whatever it wrote is seen by the statements after. Raises RegisterMoved.
+    """
+    touched = sorted({member_id for member_id, _year in years})
+    _lock_members(touched)
+    counted_on = Settlement.objects.filter(member_id__in=touched).values_list(
+        "member_id", "benefit_year"
+    )
+    if not years.isdisjoint(counted_on):
+        raise RegisterMoved(_("a settlement counted on the same year"))
 
 
 def _lock_members(ids: list[int]) -> None:
