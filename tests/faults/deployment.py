@@ -23,12 +23,12 @@ from uuid import uuid4
 
 import psycopg
 from django.conf import settings
+from ybm_client import Terminal
 
 from launch import supervisor as supervision
 from launch.addresses import free_port
 from launch.serving import ROOT, Plan, programs, wait_until_ready
 from launch.supervisor import Supervisor
-from ybm_client import Terminal
 
 # What every acknowledged settlement has from the recovery to its posting.
 RECOVERY_S = 15.0

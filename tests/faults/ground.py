@@ -55,7 +55,7 @@ def audit(acknowledged: dict[str, list[str]]) -> dict[str, Any]:
     from settlement.models import Account
 
     wrong = violations(
-        opening={pk: OPENING_FEN for pk in Account.objects.values_list("pk", flat=True)}
+        opening=dict.fromkeys(Account.objects.values_list("pk", flat=True), OPENING_FEN)
     )
     for name, model in (("settlements", Settlement), ("refunds", Refund)):
         told = acknowledged[name]

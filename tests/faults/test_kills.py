@@ -1,4 +1,4 @@
-"""kill -9 of a worker in mid-post and of the web process in mid-settle: nothing lost, nothing twice.
+"""kill -9 of a worker in mid-post and of the web process in mid-settle: nothing lost or twice.
 
 Each fault is shown to have fired; a fault that did not happen proves nothing.
 """

@@ -1,8 +1,8 @@
 """Making rivals meet: all at one moment, or one exactly in the gap of another.
 
 A race that is hoped for proves little. `forced` stops the first act inside its transaction, before
-a statement that the test names, starts the second, and lets the first go on only when PostgreSQL says
-that the second waits for a lock, or when the second has ended without waiting.
+a statement that the test names, starts the second, and lets the first go on only when PostgreSQL
+says that the second waits for a lock, or when the second has ended without waiting.
 """
 
 import threading

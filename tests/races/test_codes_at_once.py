@@ -79,7 +79,7 @@ def test_eight_tills_present_the_same_code_over_the_whole_application(world: Wor
     tills = [world.till(name=f"till {n}") for n in range(TERMINALS)]
     for _ in range(10):
         body = scan_body(world.code())
-        replies = at_once([lambda t=t: t.post("scans", body) for t in tills])  # type: ignore[misc]
+        replies = at_once([lambda t=t, b=body: t.post("scans", b) for t in tills])  # type: ignore[misc]
         assert Counter(reply.status for reply in replies) == {201: 1, 409: 7}
         assert {reply["code"] for reply in replies if reply.status == 409} == {"code_used"}
 

@@ -1,4 +1,4 @@
-"""Bad input to the writes: each fault has its own word and status, and leaves no half of anything."""
+"""Bad input to the writes: each fault has its own word and status, and leaves nothing half done."""
 
 import json
 from collections.abc import Callable
