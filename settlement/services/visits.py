@@ -13,7 +13,7 @@ from messaging.bodies import FieldInvalid, to_json
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import money
-from settlement.models import FeeBatch, Pickup, PrescriptionLine, Visit
+from settlement.models import FeeBatch, PrescriptionLine, Visit
 from settlement.requests import (
     AddFeesRequest,
     LineRequest,
@@ -312,22 +312,20 @@ def pick_up(desk: Desk, request: PickUpRequest, *, visit_id: UUID) -> dict[str, 
     )
     if row is None or row[0]:
         raise NotFound(param="settlement_id")
-    taken = sql.fetch_one(
-        "SELECT 1 FROM settlement_pickup WHERE settlement_id = %s OR scan_id = %s",
-        (request.settlement_id, request.scan_id),
-    )
-    if taken:
-        raise AlreadyPickedUp(param="settlement_id")
     lines = sql.fetch(
         "SELECT l.name, l.quantity FROM settlement_line l WHERE l.settlement_id = %s ORDER BY l.id",
         (request.settlement_id,),
     )
+    # The last decision and the only write in one statement: a scan hands out once, whichever of
+    # the person's visits it is shown for, and no lock of this visit's knows of another's.
     pickup_id = new_id()
-    sql.insert_rows(
-        Pickup,
-        ("id", "visit", "settlement", "scan", "picked_up_at"),
-        [(pickup_id, visit_id, request.settlement_id, request.scan_id, desk.now)],
+    handed = sql.fetch(
+        'INSERT INTO "settlement_pickup" (id, visit_id, settlement_id, scan_id, picked_up_at)'
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
+        (pickup_id, visit_id, request.settlement_id, request.scan_id, desk.now),
     )
+    if not handed:
+        raise AlreadyPickedUp(param="settlement_id")
     return {
         "pickup_id": str(pickup_id),
         "visit_id": str(visit_id),

@@ -10,6 +10,7 @@ from django.utils import timezone
 from messaging.days import business_date
 from settlement.models import FeeBatch, Line, Pickup, Scan, Settlement, Visit
 from tests.ledger_checks import assert_sound, balances
+from tests.races.rivals import forced
 from tests.rows import added, counts
 from tests.world import Reply, Till, World, line
 from voucher.models import Enrolment, Entitlement
@@ -263,3 +264,36 @@ def test_refunded_drugs_are_not_handed_out(world: World, till: Till, visit_id: s
     settled = settle(till, visit_id)
     till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "returned"})
     refused(pick_up(world, till, visit_id, settled["settlement_id"]), "not_found", 404)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_one_scan_at_two_windows_hands_out_the_drugs_of_one_visit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visits differ, so no lock of theirs keeps the windows apart: the scan's own row does."""
+    monkeypatch.setattr("settlement.operations._wake_worker", lambda: None)
+    till = world.till(world.clinic)
+    visits = [
+        till.post("visits", {"scan_id": world.scan(till, use="registration")})["visit_id"]
+        for _ in range(2)
+    ]
+    settled = []
+    for visit in visits:
+        add_fees(till, visit)
+        settled.append(settle(till, visit)["settlement_id"])
+    scan_id = world.scan(till, use="drug_pickup")
+
+    def hand_out(number: int) -> Reply:
+        body = {"scan_id": scan_id, "settlement_id": settled[number]}
+        return till.post(f"visits/{visits[number]}/pickups", body)
+
+    race = forced(
+        lambda: hand_out(0),
+        lambda: hand_out(1),
+        before="UPDATE messaging_inboxentry",
+    )
+    assert race.second_waited
+    assert race.first.status == 201
+    refused(race.second, "already_picked_up", 409)
+    assert Pickup.objects.count() == 1
