@@ -69,9 +69,10 @@ def _execute(connection: Any, statement: str, params: Sequence[Any]) -> Any:
         return cursor
     raw = connection.connection
     cursor = getattr(raw, "_hot_path_cursor", None)
-    if cursor is None or cursor.closed:
-        cursor = raw._hot_path_cursor = raw.cursor()
     with connection.wrap_database_errors:
+        # A connection that was lost meanwhile gives no cursor either.
+        if cursor is None or cursor.closed:
+            cursor = raw._hot_path_cursor = raw.cursor()
         cursor.execute(statement, params)
     return cursor
 
