@@ -52,5 +52,8 @@ _messenger = _Messenger()
 
 
 def wake_after_commit(send: Callable[[], object]) -> None:
-    """Have `send` called soon after the transaction under way commits, in another thread."""
-    transaction.on_commit(lambda: _messenger.wake(send))
+    """Have `send` called soon after the transaction under way commits, in another thread.
+
+    A wake-up that fails is only logged: what was committed must be answered as accepted.
+    """
+    transaction.on_commit(lambda: _messenger.wake(send), robust=True)
