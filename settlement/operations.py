@@ -5,6 +5,7 @@ every write: terminal checked, request remembered by key, answer stored with wha
 through `look`.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,8 @@ from settlement.services.refunds import refund
 from settlement.services.scans import record_scan
 from settlement.services.settlements import settle
 from settlement.services.visits import add_fees, open_a_visit, pick_up, prescribe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def perform(
             wake_after_commit(_wake_worker)
         return Answer(status=SUCCESS[name], body=to_json(result))
 
-    return inbox.answer_once(
+    answer = inbox.answer_once(
         inbox.Request(
             actor=f"terminal:{terminal.terminal_id}",
             circle=f"merchant:{terminal.merchant_id}",
@@ -114,6 +117,18 @@ def perform(
         work=work,
         refused=lambda refusal: endpoint.refused(refusal, request_id=request_id),
     )
+    if answer.replayed:
+        _log_shown_again(name, answer, terminal)
+    return answer
+
+
+def _log_shown_again(name: str, answer: Answer, terminal: TerminalFacts) -> None:
+    """Whoever reads a person's name and number is in the log, also when it is not the first time;
+    the first time, the service that unmasks them says so."""
+    operation = OPERATIONS.get(name)
+    if operation is not None and operation.private and answer.status < 400:
+        visit_id = records.decoded(answer.body)["visit_id"]
+        log.info("identity in visit %s shown again to terminal %s", visit_id, terminal.terminal_id)
 
 
 def _wake_worker() -> None:
@@ -143,9 +158,11 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
                 circle=f"merchant:{merchant_id}",
                 key=str(params["idempotency_key"]),
             )
+            operation = path.partition("?")[0]
+            _log_shown_again(operation, answer, terminal)
             return {
                 "idempotency_key": params["idempotency_key"],
-                "operation": path.partition("?")[0],
+                "operation": operation,
                 "status": answer.status,
                 "code": answer.code or None,
                 "answer": records.decoded(answer.body),
