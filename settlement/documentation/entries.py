@@ -156,8 +156,9 @@ ENTRIES: dict[str, Entry] = {
         200,
         answers.ScanAnswer,
         None,
-        "Cover and benefits are as of now, not as of the scan.",
-        ("field_invalid", "not_found"),
+        "Cover and benefits are as of now, not as of the scan; a scan that ran out says nothing "
+        "more.",
+        ("field_invalid", "not_found", "scan_expired"),
     ),
     "open_visit": Entry(
         "visits",

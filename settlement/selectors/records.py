@@ -12,7 +12,7 @@ from messaging.days import business_date
 from settlement import benefits
 from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
 from settlement.selectors.coverage import scan_answer
-from settlement.selectors.presence import NotFound
+from settlement.selectors.presence import NotFound, ScanExpired
 from settlement.selectors.rules import compiled_policy
 from voucher import selectors as members
 
@@ -31,10 +31,13 @@ def _language() -> str:
 
 
 def scan(*, scan_id: UUID, terminal: TerminalFacts, now: datetime) -> dict[str, Any]:
-    """An accepted scan with who is covered, as of now. Raises NotFound."""
+    """An accepted scan that has not run out, with who is covered as of now: presence is what
+    entitles a merchant to look. Raises NotFound, ScanExpired."""
     row = Scan.objects.filter(pk=scan_id, merchant_id=terminal.merchant_id, code="").first()
     if row is None or row.member_id is None:
         raise NotFound(param="scan_id")
+    if now >= row.expires_at:
+        raise ScanExpired(param="scan_id")
     day = business_date(now)
     return scan_answer(
         scan_id=str(row.id),

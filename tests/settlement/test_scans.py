@@ -367,3 +367,13 @@ def test_an_accepted_scan_can_be_read_back_by_its_own_merchant_only(world: World
     scan_id = world.scan(till)
     assert till.get(f"scans/{scan_id}")["scan_id"] == scan_id
     assert world.till(world.clinic).get(f"scans/{scan_id}").status == 404
+
+
+def test_a_scan_that_ran_out_no_longer_says_how_the_person_is_covered(world: World) -> None:
+    """Somebody who was here once is not looked up for ever after."""
+    till = world.till()
+    scan_id = world.scan(till)
+    Scan.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    reply = till.get(f"scans/{scan_id}")
+    assert (reply.status, reply["code"]) == (410, "scan_expired")
+    assert "entitlement" not in reply.text
