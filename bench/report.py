@@ -4,6 +4,8 @@ Ratios are taken round by round and shown as `median (least..most)`; absolute fi
 machine they were taken on.
 """
 
+import statistics
+
 from bench.measuring import Figures, spread
 from launch.console import say
 
@@ -117,5 +119,5 @@ def _goals(figures: Figures, *, settlements: int, compared: bool) -> None:
     say("| goal | measured | reached |")
     say("|---|---|---|")
     for goal, values, form, reached in rows:
-        middle = sorted(values)[len(values) // 2]
+        middle = statistics.median(values)
         say(f"| {goal} | {spread(values, form=form)} | {'yes' if reached(middle) else 'no'} |")

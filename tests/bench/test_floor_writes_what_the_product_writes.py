@@ -5,6 +5,7 @@ is added to the product and not to the script fails here.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ def _counts(server: psycopg.Connection[Any]) -> Counts:
     with connection.cursor() as cursor:
         # A session reports what it did once a second at most, unless it is told to.
         cursor.execute("SELECT pg_stat_force_next_flush()")
+    # pgbench is gone before its session is, and the session reports at its very end.
+    until = time.monotonic() + 10
+    while server.execute(
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'pgbench'"
+    ).fetchone():
+        assert time.monotonic() < until, "pgbench's session does not end"
     rows = server.execute(
         "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables"
     ).fetchall()
