@@ -319,6 +319,7 @@ def start_web(
         [
             sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws",
             "--workers", str(WEB_WORKERS), "--blocking-threads", str(BLOCKING_THREADS),
+            "--blocking-threads-idle-timeout", "600",
             "--host", "127.0.0.1", "--port", str(port), application,
         ],
         environment=environment, port=port,

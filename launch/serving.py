@@ -135,6 +135,7 @@ def programs(plan: Plan, certificates: Certificates | None, *, beat: bool = True
     granian = [
         "granian", "--interface", "wsgi", "--no-ws",
         "--workers", "1" if embedded else "2", "--blocking-threads", "4",
+        "--blocking-threads-idle-timeout", "600",
         "--respawn-failed-workers", "--workers-kill-timeout", "5",
     ]  # fmt: skip
     commands = {
