@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
+from messaging import vault
+
 
 def refuse_unsafe_start() -> None:
     """Raise ImproperlyConfigured naming everything that is wrong; only production is judged."""
@@ -24,6 +26,10 @@ def _settings_problems() -> list[str]:
         problems.append("SECRET_KEY is the default of the embedded trial")
     if settings.DATA_KEY == settings.DEFAULT_DATA_KEY:
         problems.append("DATA_KEY is the default of the embedded trial")
+    try:
+        vault.data_key_from_settings()
+    except ValueError:
+        problems.append("DATA_KEY is not 32 bytes in base64: no person's data could be read")
     if settings.DEBUG:
         problems.append("DEBUG is on")
     if settings.DATABASE_IS_EMBEDDED:

@@ -34,6 +34,8 @@ def test_a_sound_production_starts(production: Settings) -> None:
 UNSAFE: list[tuple[str, dict[str, Any], str]] = [
     ("default secret", {"SECRET_KEY": "DEFAULT_SECRET_KEY"}, "SECRET_KEY"),
     ("default data key", {"DATA_KEY": "DEFAULT_DATA_KEY"}, "DATA_KEY"),
+    ("a data key that is no key", {"DATA_KEY": "bm90IDMyIGJ5dGVz"}, "DATA_KEY"),
+    ("a data key that is no base64", {"DATA_KEY": "*"}, "DATA_KEY"),
     ("debugging", {"DEBUG": True}, "DEBUG"),
     ("embedded database", {"DATABASE_IS_EMBEDDED": True}, "DATABASE_URL"),
     ("embedded broker", {"BROKER_IS_EMBEDDED": True}, "CELERY_BROKER_URL"),
