@@ -168,7 +168,7 @@ ENTRIES: dict[str, Entry] = {
         "Needs a scan for registration, consultation or admission. `kind` is outpatient or "
         "inpatient. A `registration_line` becomes the first fee batch, settled like any other. "
         "Only here does an institution learn the person's full name and document number.",
-        (*SCAN, *MEMBER, *LINES),
+        (*SCAN, "capability_missing", *MEMBER, *LINES),
     ),
     "look_visit": Entry(
         "visits",
@@ -201,7 +201,7 @@ ENTRIES: dict[str, Entry] = {
         answers.PickedUp,
         PickUpRequest,
         "Needs a scan of its own for drug_pickup, by the person of the visit.",
-        (*SCAN, "visit_closed", "already_picked_up"),
+        (*SCAN, "capability_missing", "visit_closed", "already_picked_up"),
     ),
     "estimate": Entry(
         "bills",
@@ -235,7 +235,8 @@ ENTRIES: dict[str, Entry] = {
         201,
         answers.Settled,
         SettleRequest,
-        "With `quote_id` the figures are the quote's, to the fen. With a bill instead (the members "
+        "With `quote_id` the figures are the quote's, to the fen; beside it only `cash_fen`, and "
+        "the `lines` to compare, may be given. With a bill instead (the members "
         "of an estimate) it is priced and accepted at once. Give `cash_fen`, the cash you mean to "
         "take: another figure is refused with `cash_differs` instead of accepted.",
         (

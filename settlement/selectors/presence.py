@@ -114,6 +114,16 @@ def open_visit(*, visit_id: UUID, merchant_id: int, lock: bool = False) -> Visit
     return facts
 
 
+def check_batches(*, visit_id: UUID, fee_batch_ids: list[UUID]) -> None:
+    """Raises NotFound unless every one of these batches is the visit's."""
+    rows = sql.fetch(
+        f"SELECT id FROM settlement_feebatch WHERE visit_id = %s AND {sql.among('id')}",
+        (visit_id, sql.values(fee_batch_ids)),
+    )
+    if len(rows) < len(set(fee_batch_ids)):
+        raise NotFound(param="fee_batch_ids")
+
+
 def unsettled_lines(*, visit_id: UUID, fee_batch_ids: list[UUID] | None) -> list[dict[str, Any]]:
     """Rows of the visit's lines that no settlement has, in the order of upload; with batches named,
     only theirs."""

@@ -25,6 +25,7 @@ from settlement.selectors.presence import (
     ScanFacts,
     VisitFacts,
     accepted_scan,
+    check_batches,
     live_scan,
     open_visit,
     settled_under_scan,
@@ -210,6 +211,8 @@ def _lines_of(
     rows = unsettled_lines(visit_id=visit.visit_id, fee_batch_ids=bill.fee_batch_ids)
     if not rows:
         raise BillEmpty(param="visit_id")
+    if bill.fee_batch_ids:
+        check_batches(visit_id=visit.visit_id, fee_batch_ids=bill.fee_batch_ids)
     # One settlement prices one service date: the policy and the catalogue are those of that day.
     service_date = rows[0]["service_date"]
     rows = [row for row in rows if row["service_date"] == service_date]

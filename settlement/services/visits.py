@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from django.utils.translation import gettext_lazy as _
 
+from merchants import services as merchants
 from messaging import sql
 from messaging.bodies import FieldInvalid, to_json
 from messaging.ids import new_id
@@ -51,8 +52,9 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
     """Open a visit on a scan for registration, consultation or admission.
 
     A hospital or clinic learns the full name and document number here. A registration line becomes
-    the first fee batch, settled like any other. Raises NotFound, ScanExpired, ScanNotForThisUse,
-    FieldInvalid, and the refusals of lines.
+    the first fee batch, settled like any other. The agreement must cover the use of the scan.
+    Raises NotFound, ScanExpired, ScanNotForThisUse, CapabilityMissing, FieldInvalid, and the
+    refusals of lines.
     """
     if request.kind not in ("outpatient", "inpatient"):
         raise FieldInvalid(
@@ -61,6 +63,7 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
     scan = live_scan(scan_id=request.scan_id, merchant_id=desk.terminal.merchant_id, now=desk.now)
     if scan.use not in OPENING_USES or desk.terminal.merchant_kind == "pharmacy":
         raise ScanNotForThisUse(param="scan_id")
+    merchants.check_capability(desk.terminal, scan.use)
     facts = members.member_facts(member_id=scan.member_id, day=desk.day)
     check_member(facts, desk=desk)
     lines = (
@@ -297,9 +300,10 @@ def prescribe(desk: Desk, request: PrescribeRequest, *, visit_id: UUID) -> dict[
 def pick_up(desk: Desk, request: PickUpRequest, *, visit_id: UUID) -> dict[str, Any]:
     """Hand out a settlement's drugs against a scan for drug pick-up by the same person.
 
-    Raises NotFound, ScanExpired, ScanNotForThisUse, AlreadyPickedUp.
+    Raises CapabilityMissing, NotFound, ScanExpired, ScanNotForThisUse, AlreadyPickedUp.
     """
     merchant_id = desk.terminal.merchant_id
+    merchants.check_capability(desk.terminal, "drug_pickup")
     visit = open_visit(visit_id=visit_id, merchant_id=merchant_id, lock=True)
     scan = live_scan(scan_id=request.scan_id, merchant_id=merchant_id, now=desk.now)
     if scan.use != "drug_pickup":

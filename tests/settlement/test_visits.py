@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from merchants.models import Capability
 from messaging.days import business_date
 from settlement.models import FeeBatch, Line, Pickup, Scan, Settlement, Visit
 from tests.ledger_checks import assert_sound, balances
@@ -67,6 +68,41 @@ def test_a_pharmacy_opens_no_visit_and_learns_no_name(world: World) -> None:
     till = world.till()
     scan_id = world.scan(till, use="registration")
     refused(till.post("visits", {"scan_id": scan_id}), "scan_not_for_this_use", 409)
+
+
+def test_an_agreement_without_registration_opens_no_visit_and_tells_no_name(
+    world: World, till: Till
+) -> None:
+    scan_id = world.scan(till, use="registration")
+    Capability.objects.filter(kind="registration").delete()
+    before = counts()
+    reply = till.post("visits", {"scan_id": scan_id})
+    refused(reply, "capability_missing", 403)
+    assert "identity_number" not in reply.text
+    assert added(before) == {"InboxEntry": 1}
+
+
+def test_an_agreement_without_drug_pick_up_hands_nothing_out(
+    world: World, till: Till, visit_id: str
+) -> None:
+    add_fees(till, visit_id)
+    settled = settle(till, visit_id)
+    Capability.objects.filter(kind="drug_pickup").delete()
+    refused(pick_up(world, till, visit_id, settled["settlement_id"]), "capability_missing", 403)
+    assert not Pickup.objects.exists()
+
+
+def test_a_batch_that_is_not_this_visits_is_not_left_out_in_silence(
+    world: World, till: Till, visit_id: str
+) -> None:
+    own = add_fees(till, visit_id)["fee_batch_id"]
+    other = till.post("visits", {"scan_id": world.scan(till, use="registration")})["visit_id"]
+    strange = add_fees(till, other)["fee_batch_id"]
+    for foreign in (strange, str(uuid4())):
+        reply = settle(till, visit_id, fee_batch_ids=[own, foreign])
+        refused(reply, "not_found", 404)
+        assert reply["param"] == "fee_batch_ids"
+    assert settle(till, visit_id, fee_batch_ids=[own]).status == 201
 
 
 def test_a_scan_that_ran_out_opens_no_visit(world: World, till: Till) -> None:
