@@ -65,6 +65,9 @@ class BillRequest(Payload, frozen=True):
     account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
 
 
+_QUOTE_OR_BILL = _("give a quote_id, or a bill with its benefit_kind")
+
+
 class SettleRequest(Payload, frozen=True):
     """Confirm a quote exactly, or settle a bill without one."""
 
@@ -78,14 +81,19 @@ class SettleRequest(Payload, frozen=True):
     fee_batch_ids: Annotated[list[UUID], Meta(max_length=500)] | None = None
     account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
 
+    def check_confirms_only(self) -> None:
+        """With a quote everything is decided: what would be another bill is refused, not passed
+        over. Raises FieldInvalid."""
+        for name in ("scan_id", "visit_id", "disease_code", "fee_batch_ids", "account_limit_fen"):
+            if getattr(self, name) is not None:
+                raise FieldInvalid(param=name, field=name, problem=_QUOTE_OR_BILL)
+        if not isinstance(self.benefit_kind, UnsetType):
+            raise FieldInvalid(param="benefit_kind", field="benefit_kind", problem=_QUOTE_OR_BILL)
+
     def bill(self) -> BillRequest:
         """The bill of a settlement without a quote. Raises FieldInvalid."""
         if isinstance(self.benefit_kind, UnsetType):
-            raise FieldInvalid(
-                param="benefit_kind",
-                field="benefit_kind",
-                problem=_("give a quote_id, or a bill with its benefit_kind"),
-            )
+            raise FieldInvalid(param="benefit_kind", field="benefit_kind", problem=_QUOTE_OR_BILL)
         return BillRequest(
             benefit_kind=self.benefit_kind,
             scan_id=self.scan_id,

@@ -147,6 +147,7 @@ def _from_bill(desk: Desk, request: SettleRequest) -> _Acceptance:
 
 def _from_quote(desk: Desk, request: SettleRequest) -> _Acceptance:
     quote_id = request.quote_id
+    request.check_confirms_only()
     row = sql.fetch_one(
         "SELECT member_id FROM settlement_quote WHERE id = %s AND merchant_id = %s",
         (quote_id, desk.terminal.merchant_id),

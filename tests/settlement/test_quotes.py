@@ -200,6 +200,28 @@ def test_a_bill_that_is_not_as_quoted_is_refused_with_the_line_named(
     assert settled.status == 201
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account_limit_fen", 0),
+        ("scan_id", "01900000-0000-7000-8000-000000000000"),
+        ("visit_id", "01900000-0000-7000-8000-000000000000"),
+        ("disease_code", "M01600"),
+        ("benefit_kind", "chronic"),
+        ("fee_batch_ids", []),
+    ],
+)
+def test_a_confirmation_that_asks_for_something_else_is_not_read_as_if_it_did_not(
+    world: World, till: Till, name: str, value: object
+) -> None:
+    """A member who changed their mind about the account is not charged as quoted all the same."""
+    quote = till.post("quotes", account_only(world, till))
+    reply = till.post("settlements", {"quote_id": quote["quote_id"], name: value})
+    refused(reply, "field_invalid", 422)
+    assert reply["param"] == name
+    assert till.post("settlements", {"quote_id": quote["quote_id"]}).status == 201
+
+
 def test_the_cash_part_is_confirmed_exactly(world: World, till: Till) -> None:
     quote = till.post("quotes", chronic(world, till, account_limit_fen=1_000))
     assert quote["cash_fen"] == 860
