@@ -128,13 +128,21 @@ def check_key(key: str) -> None:
 
 
 def try_again(*, request_id: str) -> Answer:
-    """The answer to passing trouble: nothing was stored, the same key may be sent again."""
+    """The answer to passing trouble: the same key may be sent again, and is worked at most once.
+
+    Nothing was stored, unless the connection was lost at the commit itself, which nobody can tell.
+    """
     body = {
         "type": f"/docs/refusals#{TryAgain.code}",
         "title": "try again",
         "status": TRY_AGAIN,
         "code": TryAgain.code,
-        "detail": str(_("The system is busy. Nothing was stored: send the same request again.")),
+        "detail": str(
+            _(
+                "The system is busy. Send the same request again, with the same key: it is done"
+                " at most once."
+            )
+        ),
         "param": None,
         "request_id": request_id,
     }
