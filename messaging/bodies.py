@@ -34,6 +34,9 @@ class Payload(Struct, forbid_unknown_fields=True, frozen=True):
 
 P = TypeVar("P", bound=Payload)
 
+# As long as the columns that keep what was to blame.
+_LONGEST = 200
+
 _AT = re.compile(r" - at `\$?\.?(.*)`$")
 _MISSING = re.compile(r"^Object (?:missing required|contains unknown) field `(.+?)`")
 
@@ -78,8 +81,14 @@ def _invalid(message: str) -> FieldInvalid:
     field = place[1] if place else ""
     if missing := _MISSING.match(message):
         field = f"{field}.{missing[1]}" if field else missing[1]
-    field = field or "body"
+    # Names are the sender's own and may be as long as the body.
+    field = _shortened(field or "body")
+    problem = _shortened(problem)
     return FieldInvalid(param=field, field=field, problem=problem)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def to_json(value: Any) -> str:

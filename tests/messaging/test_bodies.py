@@ -98,3 +98,14 @@ def test_any_json_is_taken_or_refused_with_a_sentence(value: Any) -> None:
 def test_any_bytes_are_taken_or_refused_by_a_name_that_can_be_kept(body: bytes) -> None:
     refused = _refusal(body)
     assert refused is None or "\x00" not in (refused.param or "")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"%s":1}' % (b"x" * 1_000_000), b'{"parts":[{"text":"a","%s":1}]}' % (b"x" * 5_000)]
+)
+def test_a_name_as_long_as_the_body_is_not_said_back_whole(body: bytes) -> None:
+    """Said in three places of an answer that is kept, it made each request a row five times it."""
+    with pytest.raises(FieldInvalid) as refused:
+        decode(Whole, body)
+    assert len(refused.value.param or "") <= 200
+    assert len(refused.value.sentence()) <= 500
