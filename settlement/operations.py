@@ -118,17 +118,17 @@ def perform(
         refused=lambda refusal: endpoint.refused(refusal, request_id=request_id),
     )
     if answer.replayed:
-        _log_shown_again(name, answer, terminal)
+        _log_shown_again(name, answer, desk.reader)
     return answer
 
 
-def _log_shown_again(name: str, answer: Answer, terminal: TerminalFacts) -> None:
+def _log_shown_again(name: str, answer: Answer, reader: str) -> None:
     """Whoever reads a person's name and number is in the log, also when it is not the first time;
     the first time, the service that unmasks them says so."""
     operation = OPERATIONS.get(name)
     if operation is not None and operation.private and answer.status < 400:
         visit_id = records.decoded(answer.body)["visit_id"]
-        log.info("identity in visit %s shown again to terminal %s", visit_id, terminal.terminal_id)
+        log.info("identity in visit %s shown again to %s", visit_id, reader)
 
 
 def _wake_worker() -> None:
@@ -159,7 +159,7 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
                 key=str(params["idempotency_key"]),
             )
             operation = path.partition("?")[0]
-            _log_shown_again(operation, answer, terminal)
+            _log_shown_again(operation, answer, f"terminal {terminal.terminal_id}")
             return {
                 "idempotency_key": params["idempotency_key"],
                 "operation": operation,

@@ -17,6 +17,13 @@ class Desk:
     request_id: str
 
     @property
+    def reader(self) -> str:
+        """Who acts here, for a log line: every page of a merchant is one terminal, so its operator
+        is named too."""
+        by = f", operator {self.operator}" if self.operator else ""
+        return f"terminal {self.terminal.terminal_id}{by}"
+
+    @property
     def day(self) -> date:
         """The Beijing day of the moment."""
         return business_date(self.now)

@@ -114,7 +114,7 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
             "name": facts.name,
             "identity_number": members.identity_number(
                 scan.member_id,
-                reader=f"terminal {desk.terminal.terminal_id}",
+                reader=desk.reader,
                 reason=f"visit {visit_id} opened",
             ),
             "person_number": facts.number,

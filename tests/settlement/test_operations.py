@@ -27,11 +27,10 @@ def perform(till: Till, name: str, body: bytes, **more: Any) -> Answer:
     return operations.perform(
         name,
         terminal=terminal_facts(terminal_id=till.terminal_id, day=business_date(moment)),
-        operator="",
         body=body,
         request_id="a-request",
         now=moment,
-        **asked,
+        **{"operator": "", **asked},
     )
 
 
@@ -98,3 +97,17 @@ def test_a_terminal_that_asks_for_its_own_key_gets_its_own_outcome(world: World)
     assert InboxEntry.objects.filter(key="sale-1").count() == 2
     for asking, own in zip((till, colleague), settled, strict=True):
         assert asking.get("outcomes/sale-1")["answer"]["settlement_id"] == own
+
+
+def test_the_log_of_an_unmasking_names_the_operator_and_not_only_the_shared_page(
+    world: World, till: Till, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = f'{{"scan_id": "{world.scan(till, use="registration")}"}}'.encode()
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            assert perform(till, "open_visit", body, key="open-1", operator="0007").status == 201
+    reader = f"terminal {till.terminal_id}, operator 0007"
+    shown = [row.getMessage() for row in caplog.records if "shown" in row.getMessage()]
+    assert len(shown) == 2
+    assert all(reader in message for message in shown)
