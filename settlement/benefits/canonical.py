@@ -144,8 +144,9 @@ def _beyond_the_lines(bill: Bill) -> dict[str, Any]:
         day = getattr(bill, name)
         if day is not None:
             found[name] = day.isoformat()
-    if bill.days is not None:
-        found["days"] = bill.days
+    for name in ("days", "prescribing_level"):
+        if getattr(bill, name) is not None:
+            found[name] = getattr(bill, name)
     if bill.diagnoses:
         found["diagnoses"] = sorted(bill.diagnoses)
     if bill.stated:
@@ -159,7 +160,9 @@ def _beyond_the_lines(bill: Bill) -> dict[str, Any]:
 
 
 def _bill(data: Mapping[str, Any]) -> Bill:
-    more: dict[str, Any] = {name: data[name] for name in (*_BILL_PLAIN, "days") if name in data}
+    more: dict[str, Any] = {
+        name: data[name] for name in (*_BILL_PLAIN, "days", "prescribing_level") if name in data
+    }
     for name in ("admission_date", "discharge_date"):
         if name in data:
             more[name] = date.fromisoformat(data[name])

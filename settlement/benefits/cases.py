@@ -198,6 +198,9 @@ def _visit(table: Table) -> CaseVisit:
         public_emergency=table.flag("public_emergency", default=False),
         diagnoses=table.texts("diagnoses", "a list of diagnosis codes"),
         package=table.text("package", "the code of a package", required=False),
+        prescribing_level=table.whole_number(
+            "prescribing_level", "a level from 0 to 3", low=0, high=3
+        ),
         stated=tuple(stated),
         relative_accounts=tuple(relatives),
     )

@@ -143,7 +143,7 @@ def facts_of(
         bill.kind,
         bill.disease_code,
         site.kind,
-        site.level,
+        site.level if bill.prescribing_level is None else bill.prescribing_level,
         care,
         distance,
         member.sex,

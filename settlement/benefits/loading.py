@@ -26,7 +26,7 @@ from settlement.benefits.policy import (
     Relief,
     Restriction,
 )
-from settlement.benefits.reading import ASSUMPTION, NAME, NAME_EXPECTED, Reader
+from settlement.benefits.reading import NAME, NAME_EXPECTED, Reader
 from settlement.benefits.tables import PolicyError, Table
 from settlement.money import Rounding
 
@@ -75,7 +75,7 @@ def _policy(reader: Reader, name: str, sha256: str) -> Policy:
         top.wrong("effective_until", "a day after effective_from")
     rounding = reader.rounding = top.choice("rounding", ROUNDINGS)
     authorities = top.texts("authorities", "a list of names of authority files")
-    _read_sources(reader)
+    reader.read_sources()
     _read_figures(reader)
     kind_rules = _read_kinds(reader)
     year_start = (1, 1)
@@ -116,16 +116,6 @@ def _policy(reader: Reader, name: str, sha256: str) -> Policy:
         authorities=authorities,
         **catalogue,
     )
-
-
-def _read_sources(reader: Reader) -> None:
-    table = reader.top.table("sources", required=False)
-    if table is None:
-        return
-    for key in table.data:
-        if key == ASSUMPTION:
-            table.problem(key, "is a reserved word and cannot name a source")
-        reader.sources[key] = table.text(key, "a text that says where the rule is published")
 
 
 def _read_figures(reader: Reader) -> None:

@@ -83,6 +83,15 @@ class Reader:
         inner.finish()
         return title
 
+    def read_sources(self) -> None:
+        table = self.top.table("sources", required=False)
+        if table is None:
+            return
+        for key in table.data:
+            if key == ASSUMPTION:
+                table.problem(key, "is a reserved word and cannot name a source")
+            self.sources[key] = table.text(key, "a text that says where the rule is published")
+
     def source(self, table: Table) -> str:
         expected = f'the name of an entry of [sources], or "{ASSUMPTION}"'
         found = table.text("source", expected)

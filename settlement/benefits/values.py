@@ -184,6 +184,8 @@ class Bill:
     public_emergency: bool = False
     diagnoses: tuple[str, ...] = ()
     package: str = ""
+    # The level of the hospital whose prescription a pharmacy fills (双通道): its rates apply.
+    prescribing_level: int | None = None
     stated: tuple[tuple[str, int], ...] = ()
     relative_accounts: tuple[RelativeAccount, ...] = ()
 

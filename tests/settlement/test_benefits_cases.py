@@ -33,45 +33,15 @@ def test_every_case_file_is_priced_as_it_expects(path):
 
 
 # The published examples that this product promises to reproduce to the fen, and the derived ones.
+# fmt: off
 OPEN = [
-    "IP-01",
-    "IP-03",
-    "IP-05",
-    "IP-06",
-    "IP-08",
-    "IP-10",
-    "IP-11",
-    "IP-12",
-    "IP-13",
-    "IP-14",
-    "IP-16",
-    "TB-01",
-    "TB-02",
-    "TB-04",
-    "DS-01",
-    "OP-01",
-    "OP-03",
-    "OP-04",
-    "OP-05",
-    "OP-07",
-    "OP-10",
-    "OP-13",
-    "OP-14",
-    "OP-15",
-    "CH-01",
-    "CH-03",
-    "DR-01",
-    "MI-01",
-    "MI-02",
-    "MI-05",
-    "MI-07",
-    "MA-01",
-    "MA-04",
-    "MA-05",
-    "CS-01",
-    "CS-03",
+    "IP-01", "IP-03", "IP-05", "IP-06", "IP-08", "IP-10", "IP-11", "IP-12", "IP-13",
+    "IP-14", "IP-16", "TB-01", "TB-02", "TB-04", "DS-01", "OP-01", "OP-03", "OP-04",
+    "OP-05", "OP-07", "OP-10", "OP-13", "OP-14", "OP-15", "CH-01", "CH-03", "DR-01",
+    "MI-01", "MI-02", "MI-05", "MI-07", "MA-01", "MA-04", "MA-05", "CS-01", "CS-03",
     "CS-05",
 ]
+# fmt: on
 DERIVED = ["SD-01", "SD-02", "SD-05", "SD-06", "SD-08", "SD-10", "SD-11", "SD-13", "SD-15"]
 
 
