@@ -152,6 +152,9 @@ def _layer(
         rule = layer.deductibles[trace.deductible_rule]
         after_rate = rule.after_rate
         key = "deductible_year" if rule.counts_in is not None else "deductible_bill"
+        if rule.counts_in is not None and "{" in rule.counts_in:
+            # Of a stay, a disease, a day: the year is not what it is counted over.
+            key = "deductible_left"
         if rule.whole_once_reached:
             key = "threshold"
         if not after_rate:

@@ -65,6 +65,7 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "package": "按“{title}”收费标准结算：各项合计 {listed} 元，按 {charged} 元收费。",
         "price_rule": "{listed} 元的项目按收费标准的 {rate} 收取，即 {charged} 元。",
         "price_rule_counted": "{listed} 元的项目按 {rate} 计入，即 {charged} 元，其余由个人承担。",
+        "deductible_left": "，起付线尚余 {left} 元，本次扣除 {amount} 元",
         "deductible_after_rate": "，再减去定额 {amount} 元",
         "threshold": "，起付标准尚余 {left} 元，达到后全额计算，本次扣除 {amount} 元",
         "fixed": "，按定额支付",
@@ -142,6 +143,9 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "price_rule_counted": (
             "Items of {listed} yuan are counted at {rate}: {charged} "
             "yuan; the rest stays with the member."
+        ),
+        "deductible_left": (
+            ", of the deductible {left} yuan was left and {amount} yuan is taken now"
         ),
         "deductible_after_rate": ", less a flat {amount} yuan",
         "threshold": (
