@@ -1,7 +1,7 @@
 """Whether the process lives, and whether it can do its work."""
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 
 from messaging.models import Heartbeat, OutboxEntry
@@ -18,7 +18,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         connection.ensure_connection()
         waiting = OutboxEntry.objects.filter(parked_at__isnull=True).count()
         beats = {row.name: row.seen_at.isoformat() for row in Heartbeat.objects.all()}
-    except DatabaseError:
+    except Error:
         return JsonResponse({"status": "the database does not answer"}, status=503)
     return JsonResponse(
         {

@@ -112,7 +112,9 @@ else:
         # Every statement of the hot path goes by an index whatever its values are, so one plan for
         # all values spares the planning, which would cost a fifth of the execution.
         "options": "-c lock_timeout=2s -c statement_timeout=5s"
-        " -c plan_cache_mode=force_generic_plan -c idle_session_timeout=10min",
+        " -c plan_cache_mode=force_generic_plan -c idle_session_timeout=10min"
+        # A process frozen inside a transaction loses its locks, and with them nobody's till waits.
+        " -c idle_in_transaction_session_timeout=60s",
     }
 DATABASE_IS_EMBEDDED = _database["ENGINE"].endswith("sqlite3")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

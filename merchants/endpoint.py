@@ -227,9 +227,14 @@ class SignedEndpoint(APIView):
             except (OperationalError, InterfaceError):
                 log.warning("transient database trouble", exc_info=True)
                 answer = try_again(request_id=request_id)
-            return signed_response(
-                answer, request_signature=signatures.request_signature(headers), now=now
-            )
+            signed = signatures.request_signature(headers)
+            try:
+                return signed_response(answer, request_signature=signed, now=now)
+            except (OperationalError, InterfaceError):
+                # A process that never reached the database has no key to sign with. Clients take an
+                # unsigned 503 for what it is, and send the same request again.
+                log.warning("no answer key could be loaded", exc_info=True)
+                return unsigned_try_again(request_id=request_id)
 
     def http_method_not_allowed_plain(self) -> HttpResponse:
         """405 with the methods there are."""
@@ -246,10 +251,20 @@ class SignedEndpoint(APIView):
                 request_id=request_id,
                 now=now,
             )
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             # The refusal stands whether or not it could be counted.
             log.warning("a refusal could not be counted", exc_info=True)
         return refused(refusal, request_id=request_id)
+
+
+def unsigned_try_again(*, request_id: str) -> HttpResponse:
+    """The answer of a process that cannot sign."""
+    return HttpResponse(
+        try_again(request_id=request_id).body,
+        status=TRY_AGAIN,
+        content_type="application/problem+json",
+        headers={"Retry-After": "1", "Cache-Control": "no-store"},
+    )
 
 
 def signed_response(

@@ -18,6 +18,7 @@ from django.conf import settings
 from config.http import SUCCESS
 from merchants import endpoint
 from merchants import selectors as merchants
+from merchants import services as institutions
 from merchants.selectors import TerminalFacts
 from messaging import inbox
 from messaging.bodies import FieldInvalid, Payload, decode, to_json
@@ -72,6 +73,10 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
+# What a merchant may look up although it may do nothing new: what is its own, not a person's cover.
+RECORDS = frozenset({"settlement", "slip", "refund", "outcome", "items"})
+
+
 def perform(
     name: str,
     *,
@@ -96,6 +101,7 @@ def perform(
     desk = Desk(terminal=terminal, operator=operator, now=now, request_id=request_id)
 
     def work() -> Answer:
+        institutions.check_merchant(terminal)
         payload = decode(operation.shape, body)
         arguments = {key_: _uuid(key_, ids.get(key_, "")) for key_ in operation.ids}
         result = operation.service(desk, payload, **arguments)
@@ -147,8 +153,11 @@ def _uuid(field: str, value: Any) -> UUID:
 
 def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
     """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund,
-    slip, items, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid."""
+    slip, items, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid; and MerchantSuspended or
+    AgreementNotInForce for what is more than the record of what was done."""
     merchant_id = terminal.merchant_id
+    if name not in RECORDS:
+        institutions.check_merchant(terminal)
     match name:
         case "items":
             return _items(merchant_id, params)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.utils import timezone
 
@@ -38,6 +38,13 @@ def start_sweep(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def stop_sweep(**_: Any) -> None:
-    """Let the batch under way finish."""
+    """Begin no other batch."""
     for sweep in _sweeps:
         sweep.stop()
+
+
+@worker_shutdown.connect
+def await_sweep(**_: Any) -> None:
+    """Let the batch under way finish, within reason: cut off, it rolls back and is posted later."""
+    for sweep in _sweeps:
+        sweep.join(timeout=5)

@@ -11,6 +11,7 @@ from .access import (
     MerchantSuspended,
     TerminalRevoked,
     check_capability,
+    check_merchant,
     check_terminal,
 )
 from .answer_keys import (
@@ -48,6 +49,7 @@ __all__ = [
     "TerminalRevoked",
     "add_operator",
     "check_capability",
+    "check_merchant",
     "check_terminal",
     "current_answer_key",
     "enrol_terminal",

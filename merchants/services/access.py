@@ -36,12 +36,18 @@ class CapabilityMissing(Refusal):
 
 
 def check_terminal(facts: TerminalFacts) -> None:
-    """Whether the terminal may act at all.
-
-    Raises, in this order, TerminalRevoked, MerchantSuspended, AgreementNotInForce.
-    """
+    """Whether the terminal may speak at all. Raises TerminalRevoked."""
     if facts.terminal_state != Terminal.State.ACTIVE:
         raise TerminalRevoked
+
+
+def check_merchant(facts: TerminalFacts) -> None:
+    """Whether the terminal's institution may do something new.
+
+    Not asked before a stored answer is given again or an outcome is looked up: what was accepted
+    yesterday stays accepted, and the till must be able to learn it. Raises, in this order,
+    MerchantSuspended, AgreementNotInForce.
+    """
     if facts.merchant_state != Merchant.State.ACTIVE:
         raise MerchantSuspended
     if not facts.agreement_in_force:

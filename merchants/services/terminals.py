@@ -178,11 +178,14 @@ def revoke_terminal(*, terminal_id: int, now: datetime) -> Terminal:
 
 
 def page_terminal(*, operator: Operator, now: datetime) -> Terminal:
-    """The terminal as which the browser pages of the operator's merchant act, made when first used.
+    """The terminal as which the operator's browser acts, made when first used.
 
-    A revoked one stays revoked: that is how a merchant's pages are switched off.
+    One an operator, so that two counters of a merchant are two tills to each other. A revoked one
+    stays revoked: that is how an operator's pages are switched off.
     """
-    pages = Terminal.objects.filter(merchant_id=operator.merchant_id, kind=Terminal.Kind.PAGE)
+    pages = Terminal.objects.filter(
+        merchant_id=operator.merchant_id, kind=Terminal.Kind.PAGE, name=operator.code
+    )
     terminal = pages.first()
     if terminal is not None:
         return terminal
@@ -193,7 +196,7 @@ def page_terminal(*, operator: Operator, now: datetime) -> Terminal:
         if terminal is None:
             terminal = Terminal.objects.create(
                 merchant_id=operator.merchant_id,
-                name="page",
+                name=operator.code,
                 kind=Terminal.Kind.PAGE,
                 state=Terminal.State.ACTIVE,
                 enrolled_at=now,

@@ -120,7 +120,7 @@ def _operator(request: HttpRequest) -> Operator:
 
 
 def _terminal(operator: Operator, *, now: datetime) -> TerminalFacts:
-    """The merchant's page terminal, if it may act today. Raises the refusals of a terminal."""
+    """The operator's page terminal. Raises TerminalRevoked."""
     terminal = merchants.page_terminal(operator=operator, now=now)
     facts = terminal_facts(terminal_id=terminal.pk, day=business_date(now))
     merchants.check_terminal(facts)

@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Any
 
+from merchants.selectors import TerminalFacts
 from voucher import selectors as members
 from voucher.selectors import MemberFacts
 
@@ -14,11 +15,18 @@ def scan_answer(
     expires_at: str,
     ceiling_fen: int | None,
     facts: MemberFacts,
-    merchant_id: int,
-    merchant_code: str,
+    terminal: TerminalFacts,
     day: date,
 ) -> dict[str, Any]:
-    """Who is covered and for what. The name is masked: a pharmacy learns no more."""
+    """Who is covered and for what. The name is masked.
+
+    A pharmacy is told of a disease on file only where it may be claimed there: of the others it
+    has nothing to do with. A hospital or clinic sees them all, to tell the person where to go.
+    """
+    filings = [
+        (filing, not filing.institution_codes or terminal.merchant_code in filing.institution_codes)
+        for filing in facts.filings
+    ]
     return {
         "scan_id": scan_id,
         "use": use,
@@ -26,7 +34,7 @@ def scan_answer(
         "member": {
             "name": facts.masked_name,
             "reference": members.merchant_reference(
-                member_id=facts.member_id, merchant_id=merchant_id
+                member_id=facts.member_id, merchant_id=terminal.merchant_id
             ),
             "age": facts.age_on(day),
             "sex": facts.sex,
@@ -47,10 +55,10 @@ def scan_answer(
                     "kind": filing.kind,
                     "disease_code": filing.disease_code,
                     "disease_name": filing.disease_name,
-                    "institution_chosen": not filing.institution_codes
-                    or merchant_code in filing.institution_codes,
+                    "institution_chosen": chosen,
                 }
-                for filing in facts.filings
+                for filing, chosen in filings
+                if chosen or terminal.merchant_kind != "pharmacy"
             ),
             {"kind": "outpatient"},
             {"kind": "pharmacy_account"},

@@ -45,8 +45,7 @@ def scan(*, scan_id: UUID, terminal: TerminalFacts, now: datetime) -> dict[str, 
         expires_at=_moment(row.expires_at) or "",
         ceiling_fen=row.ceiling_fen,
         facts=members.member_facts(member_id=row.member_id, day=day),
-        merchant_id=terminal.merchant_id,
-        merchant_code=terminal.merchant_code,
+        terminal=terminal,
         day=day,
     )
 

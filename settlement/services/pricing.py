@@ -146,7 +146,9 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
         "account_available_fen": money.available_fen(but_for=frozenset(replaces)),
     }
     result = benefits.calculate(**arguments)
-    check_no_open_quote(desk, money.open_quotes, reads_year_to_date=result.reads_year_to_date)
+    if lock:
+        # An estimate reserves nothing, so another till's quote does not stand in its way.
+        check_no_open_quote(desk, money.open_quotes, reads_year_to_date=result.reads_year_to_date)
     check_ceiling(scan, total_fen=result.total_fen)
     return Priced(
         scan=scan,

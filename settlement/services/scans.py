@@ -136,8 +136,7 @@ def record_scan(desk: Desk, request: ScanRequest) -> dict[str, Any]:
         expires_at=expires_at.isoformat().replace("+00:00", "Z"),
         ceiling_fen=ceiling_fen,
         facts=facts,
-        merchant_id=desk.terminal.merchant_id,
-        merchant_code=desk.terminal.merchant_code,
+        terminal=desk.terminal,
         day=desk.day,
     )
 

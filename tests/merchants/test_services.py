@@ -61,9 +61,11 @@ def test_a_terminal_may_act_only_when_it_its_merchant_and_the_agreement_are_in_o
     facts = replace(SOUND, **changes)
     if code is None:
         services.check_terminal(facts)
+        services.check_merchant(facts)
         return
+    asked = services.check_terminal if code == "terminal_revoked" else services.check_merchant
     with pytest.raises(Refusal) as refused:
-        services.check_terminal(facts)
+        asked(facts)
     assert refused.value.code == code
 
 
@@ -219,9 +221,7 @@ def test_revoking_twice_keeps_the_first_moment(pharmacy: Merchant) -> None:
     assert (terminal.state, terminal.revoked_at) == ("revoked", NOW)
 
 
-def test_the_pages_of_a_merchant_share_one_terminal_that_stays_revoked(
-    pharmacy: Merchant,
-) -> None:
+def test_each_operators_page_is_a_till_of_its_own_that_stays_revoked(pharmacy: Merchant) -> None:
     users = [get_user_model().objects.create_user(f"op{n}") for n in range(2)]
     operators = [
         services.add_operator(merchant_id=pharmacy.pk, user=user, code=f"0{n}", name="店员")
@@ -230,8 +230,11 @@ def test_the_pages_of_a_merchant_share_one_terminal_that_stays_revoked(
     first = services.page_terminal(operator=operators[0], now=NOW)
     assert (first.kind, first.state, first.key_id) == ("page", "active", None)
     services.revoke_terminal(terminal_id=first.pk, now=NOW)
+    again = services.page_terminal(operator=operators[0], now=NOW)
+    assert (again.pk, again.state) == (first.pk, "revoked")
     second = services.page_terminal(operator=operators[1], now=NOW)
-    assert (second.pk, second.state) == (first.pk, "revoked")
+    assert second.pk != first.pk
+    assert second.state == "active"
 
 
 # --- items

@@ -451,27 +451,43 @@ def _agreement_ended(till: Till) -> None:
     Agreement.objects.filter(merchant=till.merchant).update(state="ended")
 
 
-@pytest.mark.parametrize(
-    ("change", "code", "status"),
-    [
-        (_revoked, "terminal_revoked", 401),
-        (_suspended, "merchant_suspended", 403),
-        (_agreement_ended, "agreement_not_in_force", 403),
-    ],
-)
-def test_a_terminal_out_of_service_can_do_nothing_from_the_next_request_on(
-    till: Till, scan_id: str, change: Callable[[Till], None], code: str, status: int
+def test_a_revoked_terminal_can_do_and_see_nothing_from_the_next_request_on(
+    till: Till, scan_id: str
 ) -> None:
     assert till.post("estimates", bill(scan_id)).status == 200
+    _revoked(till)
+    before = counts()
+    for address in ADDRESSES.values():
+        refused(till.post(address.format(uuid4()), {}), "terminal_revoked", 401)
+    for address in READS:
+        refused(till.get(address.format(uuid4())), "terminal_revoked", 401)
+    assert set(added(before)) == {"RefusalTally"}
+    assert RefusalTally.objects.filter(
+        actor=f"terminal:{till.terminal_id}", code="terminal_revoked"
+    ).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [(_suspended, "merchant_suspended"), (_agreement_ended, "agreement_not_in_force")],
+)
+def test_a_merchant_out_of_agreement_does_nothing_new_but_learns_what_it_did(
+    world: World, till: Till, scan_id: str, change: Callable[[Till], None], code: str
+) -> None:
+    sold = till.post("settlements", bill(scan_id), key="sold-before")
+    assert sold.status == 201
     change(till)
     before = counts()
-    for name, address in ADDRESSES.items():
-        refused(till.post(address.format(uuid4()), {}), code, status)
-        assert name
-    for address in READS:
-        refused(till.get(address.format(uuid4())), code, status)
-    assert set(added(before)) == {"RefusalTally"}
-    assert RefusalTally.objects.filter(actor=f"terminal:{till.terminal_id}", code=code).exists()
+    for address in ADDRESSES.values():
+        refused(till.post(address.format(uuid4()), {}), code, 403)
+    assert added(before) == {"InboxEntry": len(ADDRESSES)}
+    refused(till.get(f"scans/{scan_id}"), code, 403)
+    # The till that lost the answer at midnight of the last day asks again, in whatever way.
+    again = till.post("settlements", bill(scan_id), key="sold-before")
+    assert (again.status, again.text) == (201, sold.text)
+    assert till.get("outcomes/sold-before")["answer"] == sold.body
+    assert till.get(f"settlements/{sold['settlement_id']}").status == 200
+    assert till.get(f"settlements/{sold['settlement_id']}/slip").status == 200
 
 
 # ---------------------------------------------------------------- other people's records

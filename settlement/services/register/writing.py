@@ -44,6 +44,7 @@ def lock_register() -> None:
     if connection.vendor != "postgresql":
         return
     sql.run("SET LOCAL statement_timeout = 0")
+    sql.run("SET LOCAL idle_in_transaction_session_timeout = 0")
     row = sql.fetch_one("SELECT pg_try_advisory_xact_lock(hashtext('import_register'))")
     if row is None or not row[0]:
         raise RegisterMoved(_("another import is running"))
