@@ -45,12 +45,12 @@ export class Basket {
     return this.lines.reduce((sum, line) => sum + (lineFen(line.quantity, line.item.unit_price) ?? 0), 0);
   }
 
-  /** Whether there are lines and each has a quantity that can be billed. */
-  get ready() {
-    return (
-      this.lines.length > 0 &&
-      this.lines.every((line) => lineFen(line.quantity, line.item.unit_price) !== null)
-    );
+  /** What keeps the lines from being billed, for the person at the counter; "" when nothing does. */
+  get missing() {
+    if (!this.lines.length) return gettext("Add at least one item.");
+    return this.lines.every((line) => lineFen(line.quantity, line.item.unit_price) !== null)
+      ? ""
+      : gettext("A quantity cannot be billed: correct the marked line.");
   }
 
   /** The lines in the shape of the terminal API. */

@@ -88,6 +88,8 @@ export class Bill {
   /** The bill was changed: what was quoted before no longer holds here. */
   stale() {
     if (this.quote) say(this.line, gettext("The bill was changed: ask for a new quote."), "warn");
+    // What was wrong with the bill before may be put right by the change.
+    else if (!this.busy) say(this.line, "");
     this.#forget();
     this.#result(null);
   }
@@ -197,8 +199,10 @@ export class Bill {
       say(this.line, "");
     } catch (error) {
       const place = /^lines\[(\d+)\]/.exec(error.problem?.param ?? "");
-      const where = place ? `${interpolate(gettext("Line %s"), [Number(place[1]) + 1])}: ` : "";
-      say(this.line, where + error.message, "bad");
+      const where = place ? interpolate(gettext("Line %s"), [Number(place[1]) + 1]) : "";
+      // Most refusals of a line name it themselves.
+      const named = !where || error.message.startsWith(where);
+      say(this.line, named ? error.message : `${where} · ${error.message}`, "bad");
     } finally {
       this.#lock(false);
     }

@@ -90,6 +90,8 @@ async function loadFees() {
     ["挂号", "诊察", "诊查"].map((query) => read(lookUrl("items", { query, limit: 10 }))),
   );
   fees = [...new Map(found.flatMap(({ items }) => items).map((item) => [item.code, item])).values()];
+  // The cheapest first: it is the ordinary one, and the dearer ones are chosen on purpose.
+  fees.sort((a, b) => a.unit_price - b.unit_price);
   get("fee").replaceChildren(
     ...fees.map((item, index) => h("option", { value: index }, `${item.name} ¥${item.unit_price}`)),
     h("option", { value: "" }, gettext("No fee")),
@@ -246,7 +248,7 @@ async function showVisits() {
 
 async function work(act) {
   const line = get("treat-state");
-  if (!basket.ready) return say(line, gettext("Add at least one item, each with a quantity."), "warn");
+  if (basket.missing) return say(line, basket.missing, "warn");
   const buttons = [get("upload"), get("prescribe")];
   for (const button of buttons) button.disabled = true;
   try {
@@ -362,7 +364,9 @@ function showCollectable() {
               ),
           ),
         )
-      : h("p", { class: "empty" }, gettext("Nothing waits to be handed out in this visit.")),
+      : get("collected").hasChildNodes()
+        ? ""
+        : h("p", { class: "empty" }, gettext("Nothing waits to be handed out in this visit.")),
   );
 }
 
@@ -395,7 +399,12 @@ async function collect(answer) {
     );
     await refresh();
   } catch (error) {
-    say(line, error.message, "bad");
+    // The server does not say whose code it was.
+    const text =
+      error.code === "not_found" && error.problem.param === "scan_id"
+        ? gettext("That code is another person's. Ask for the code of the person of this visit.")
+        : error.message;
+    say(line, text, "bad");
   }
 }
 

@@ -3,7 +3,7 @@
 import { read } from "./calls.js";
 import { dayAndTime, h, part, say } from "./dom.js";
 import { yuan } from "./money.js";
-import { payer, process, state } from "./words.js";
+import { payer, process, refusal, state } from "./words.js";
 
 const root = document.getElementById("fund");
 const REFRESH_MS = 4000;
@@ -78,7 +78,10 @@ function show(figures) {
   );
   rows(
     part(root, "refusals"),
-    figures.refused_by_code.map(([code, count]) => [h("code", {}, code), String(count)]),
+    figures.refused_by_code.map(([code, count]) => [
+      h("span", { title: code }, refusal(code)),
+      String(count),
+    ]),
     gettext("No scan was refused today."),
   );
   rows(

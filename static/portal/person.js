@@ -43,7 +43,7 @@ export function benefitChoices(scan, { kinds }) {
       benefit_kind: benefit.kind,
       disease_code: benefit.disease_code ?? null,
       text: benefit.disease_name
-        ? `${gettext("Chronic disease")}: ${benefit.disease_name}`
+        ? interpolate(gettext("Chronic disease: %s"), [benefit.disease_name])
         : words[benefit.kind] ?? benefit.kind,
       note:
         benefit.institution_chosen === false

@@ -55,7 +55,7 @@ function accepted(answer) {
 
 function body() {
   if (!scan) return gettext("Scan the citizen's code first.");
-  if (!basket.ready) return gettext("Add at least one item, each with a quantity.");
+  if (basket.missing) return basket.missing;
   const choice = chosen(choicesBox, choices);
   if (!choice) return gettext("Choose how this is to be paid.");
   return {

@@ -7,6 +7,9 @@ import { part, say } from "./dom.js";
 import { kindOf, plain } from "./evidence.js";
 import { Wedge } from "./wedge.js";
 
+// Refusals that name what is wrong with a code and leave open what to do.
+const SAYS_NO_NEXT_STEP = new Set(["code_malformed", "code_signature_invalid", "code_from_the_future"]);
+
 export class ScanBox {
   /** `accepted(scan)` is called with the server's answer to a scan for `use`. */
   constructor(root, { use, accepted }) {
@@ -73,7 +76,7 @@ export class ScanBox {
       say(this.line, "");
       this.accepted(scan);
     } catch (error) {
-      const hint = ["code_expired", "code_used"].includes(error.code)
+      const hint = SAYS_NO_NEXT_STEP.has(error.code)
         ? ` ${gettext("Ask for a fresh code and scan again.")}`
         : "";
       say(this.line, error.message + hint, "bad");

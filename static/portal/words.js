@@ -57,6 +57,24 @@ const PROCESSES = {
   "posting sweep": () => gettext("Posting"),
   queue: () => gettext("Message queue"),
 };
+// Why a scan was refused: the frequent ones.
+const REFUSALS = {
+  code_malformed: () => gettext("Not a medical insurance code"),
+  code_version_unknown: () => gettext("Code of an unknown form"),
+  code_key_unknown: () => gettext("Code signed with an unknown key"),
+  code_signature_invalid: () => gettext("Signature of the code not genuine"),
+  code_expired: () => gettext("Code expired"),
+  code_from_the_future: () => gettext("Code from the future"),
+  code_used: () => gettext("Code used before"),
+  code_not_for_this_use: () => gettext("Code limited to another use"),
+  code_not_for_this_merchant: () => gettext("Code limited to another institution"),
+  payment_code: () => gettext("Payment code"),
+  voucher_suspended: () => gettext("Voucher suspended"),
+  voucher_closed: () => gettext("Voucher closed"),
+  not_enrolled: () => gettext("Not enrolled"),
+  entitlement_suspended: () => gettext("Entitlement suspended"),
+  out_of_area_not_connected: () => gettext("Insured in another area"),
+};
 const STATES = {
   accepted: () => gettext("Accepted"),
   posted: () => gettext("Posted"),
@@ -72,4 +90,5 @@ export const entitlement = look(ENTITLEMENTS);
 export const sex = look(SEXES);
 export const use = look(USES);
 export const process = look(PROCESSES);
+export const refusal = look(REFUSALS);
 export const state = look(STATES);
