@@ -66,13 +66,15 @@ function explanation(answer) {
 export class Bill {
   /**
    * The panel with quote, confirmation and result. `body()` gives the bill to send, or a text that
-   * says what is missing; `settled(settlement)` and `next()` tell the page.
+   * says what is missing; `settled(settlement)` and `next()` tell the page; `locked(busy)` tells it that
+   * an act is under way, during which the bill must stay as it is.
    */
-  constructor(root, { body, settled = () => {}, refunded = () => {}, next = null }) {
+  constructor(root, { body, settled = () => {}, refunded = () => {}, locked = () => {}, next = null }) {
     this.root = root;
     this.body = body;
     this.settled = settled;
     this.refunded = refunded;
+    this.locked = locked;
     this.next = next;
     this.line = part(root, "state");
     this.button = part(root, "quote");
@@ -212,6 +214,7 @@ export class Bill {
     this.busy = busy;
     this.root.setAttribute("aria-busy", String(busy));
     for (const button of this.root.querySelectorAll("button")) button.disabled = busy;
+    this.locked(busy);
   }
 
   #letGo(quote) {

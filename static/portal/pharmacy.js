@@ -19,6 +19,7 @@ const bill = new Bill(part(root, "pay-step"), {
   body,
   settled: () => finish(true),
   refunded: () => finish(true),
+  locked: hold,
   next: startNext,
 });
 const basket = new Basket(part(root, "items-step"), {
@@ -36,9 +37,15 @@ const box = new ScanBox(part(personStep, "scan-box"), { use: "pharmacy_purchase"
 
 function finish(now) {
   finished = now;
-  part(root, "items-step").inert = now;
-  part(root, "benefit").inert = now;
-  part(personStep, "change").hidden = now || !scan;
+  hold(bill.busy);
+}
+
+/** While an act is under way, or done, neither the person nor the packs of the bill may change. */
+function hold(busy) {
+  const fixed = busy || finished;
+  part(root, "items-step").inert = fixed;
+  part(root, "benefit").inert = fixed;
+  part(personStep, "change").hidden = fixed || !scan;
 }
 
 function accepted(answer) {
@@ -91,6 +98,6 @@ part(personStep, "change").addEventListener("click", () => {
   forgetPerson();
   box.focus();
 });
-guard(() => (finished && scan ? null : scan ? basket.input : box.input));
+guard(() => (bill.busy || (finished && scan) ? null : scan ? basket.input : box.input));
 bill.resume();
 box.focus();

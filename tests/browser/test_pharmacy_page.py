@@ -163,6 +163,9 @@ def test_what_a_reload_interrupted_is_taken_up_under_its_key(
     page.route("**/counter/**", lambda route: route.abort())
     page.click("[data-part=confirm]")
     page.locator("[data-part=pay-step] > [data-part=state].warn").wait_for()
+    # What is being settled stays as it is while nobody knows.
+    assert page.locator("[data-part=items-step]").evaluate("step => step.inert")
+    assert not page.locator("[data-part=change]").is_visible()
     page.unroute("**/counter/**")
     page.reload()
     page.locator(".done-card").wait_for()
@@ -212,3 +215,25 @@ def test_the_page_knows_a_payment_code_as_the_server_does(
     assert found == [looks_like_payment_code(text) for text in PRESENTED]
     assert any(found)
     assert not all(found)
+
+
+def test_what_is_wrong_with_a_line_is_said_once_and_unsaid_when_put_right(
+    visitor: Callable[..., Visitor],
+) -> None:
+    counter = visitor("pharmacist")
+    counter.expected.append("422")
+    citizen = visitor("citizen", size=PHONE)
+    serve_one(counter, code_on(citizen.page), ["6900000000011"])
+    page = counter.page
+    line = page.locator("[data-part=pay-step] > [data-part=state]")
+
+    page.locator(".quantity input").fill("0")
+    page.click("[data-part=quote]")
+    assert "数量" in line.inner_text()
+    page.locator(".quantity input").fill("1")
+    assert not line.is_visible()
+
+    page.locator(".rx").fill("RX-NOWHERE")
+    page.click("[data-part=quote]")
+    page.locator("[data-part=pay-step] > [data-part=state].bad").wait_for()
+    assert line.inner_text().count("第 1 行") == 1
