@@ -1,6 +1,6 @@
 """Days as the insurance counts them: Asia/Shanghai, whatever the machine's own zone is."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 BEIJING = ZoneInfo("Asia/Shanghai")
@@ -14,3 +14,8 @@ def business_date(now: datetime) -> date:
 def accounting_month(day: date) -> date:
     """The first day of the month whose books a day belongs to."""
     return day.replace(day=1)
+
+
+def moment(at: datetime) -> str:
+    """An aware moment in UTC as answers spell it, RFC 3339 with a Z."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

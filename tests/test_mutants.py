@@ -17,7 +17,7 @@ from merchants import signatures
 from messaging import inbox, outbox, sql
 from settlement.models import LedgerTransaction, Settlement
 from settlement.selectors.money import MoneyFacts
-from settlement.services import posting, pricing, settlements
+from settlement.services import acceptance, posting, pricing, settlements
 from tests.ledger_checks import assert_sound, balances
 from tests.races.rivals import forced
 from tests.world import Till, World, line
@@ -355,7 +355,7 @@ MUTANTS: list[tuple[str, Mutate, Check]] = [
     (
         "the year to date is not written",
         _all(
-            _no_op(settlements, "write_year_to_date"),
+            _no_op(acceptance, "write_year_to_date"),
             lambda patch: patch.setattr(
                 "settlement.services.refunds.write_year_to_date", lambda **_: None
             ),

@@ -100,7 +100,8 @@ def run_layer(layer: Layer, run: Run, *, missing: str, account_left: int | None)
         deductible_rule = first_match(layer.deductibles, facts, age, day)
     if deductible_rule >= 0:
         rule = layer.deductibles[deductible_rule]
-        deductible_left = _deductible_left(rule, run, base)
+        # A percentage is of the cost that counts: above a cost cap nothing more is taken off.
+        deductible_left = _deductible_left(rule, run, eligible)
         deductible_met = deductible = min(eligible, deductible_left)
         if rule.after_rate or (rule.whole_once_reached and eligible >= deductible_left):
             deductible = 0

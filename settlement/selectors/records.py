@@ -8,7 +8,7 @@ import msgspec
 from django.utils.translation import get_language
 
 from merchants.selectors import TerminalFacts
-from messaging.days import business_date
+from messaging.days import business_date, moment
 from settlement import benefits
 from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
 from settlement.selectors.coverage import scan_answer
@@ -23,7 +23,7 @@ def decoded(text: str) -> Any:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
+    return moment(at) if at else None
 
 
 def _language() -> str:

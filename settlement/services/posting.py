@@ -11,8 +11,8 @@ from uuid import UUID
 
 from messaging import outbox, sql
 from settlement.models import Posting
+from settlement.services.acceptance import POST_SETTLEMENT
 from settlement.services.refunds import POST_REFUND
-from settlement.services.settlements import POST_SETTLEMENT
 
 # Account name and signed amount in fen.
 Leg = tuple[str, int]

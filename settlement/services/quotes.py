@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messaging import sql
 from messaging.bodies import to_json
+from messaging.days import moment
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import benefits
@@ -97,7 +98,7 @@ def quote(desk: Desk, bill: BillRequest) -> dict[str, Any]:
     return {
         **_answer(priced),
         "quote_id": str(quote_id),
-        "expires_at": expires_at.isoformat().replace("+00:00", "Z"),
+        "expires_at": moment(expires_at),
         "seconds_left": settings.QUOTE_LIFETIME_S,
         "reads_year_to_date": priced.result.reads_year_to_date,
     }

@@ -10,7 +10,7 @@ import msgspec
 from django.utils.translation import gettext_lazy as _
 
 from messaging import outbox, sql
-from messaging.days import accounting_month
+from messaging.days import accounting_month, moment
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import money
@@ -18,8 +18,8 @@ from settlement.models import Refund, RefundShare
 from settlement.requests import RefundRequest
 from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
+from settlement.services.acceptance import write_year_to_date
 from settlement.services.desk import Desk
-from settlement.services.settlements import moment, write_year_to_date
 from voucher import selectors as members
 
 POST_REFUND = "post_refund"

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from messaging import sql
+from messaging.days import moment
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement.models import Scan
@@ -133,7 +134,7 @@ def record_scan(desk: Desk, request: ScanRequest) -> dict[str, Any]:
     return scan_answer(
         scan_id=str(scan_id),
         use=request.use,
-        expires_at=expires_at.isoformat().replace("+00:00", "Z"),
+        expires_at=moment(expires_at),
         ceiling_fen=ceiling_fen,
         facts=facts,
         terminal=desk.terminal,

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from merchants import services as merchants
 from messaging import sql
 from messaging.bodies import FieldInvalid, to_json
+from messaging.days import moment
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import money
@@ -24,6 +25,7 @@ from settlement.requests import (
 )
 from settlement.selectors.presence import NotFound, VisitFacts, live_scan, open_visit
 from settlement.selectors.rules import catalogue_items
+from settlement.services.acceptance import write_lines
 from settlement.services.desk import Desk
 from settlement.services.lines import (
     BillLine,
@@ -35,7 +37,6 @@ from settlement.services.lines import (
 )
 from settlement.services.pricing import BILLING_USES, ScanNotForThisUse
 from settlement.services.scans import check_member
-from settlement.services.settlements import moment, write_lines
 from voucher import selectors as members
 
 OPENING_USES = frozenset({"registration", "consultation", "admission"})

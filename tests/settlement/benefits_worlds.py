@@ -15,12 +15,14 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from settlement.benefits import (
+    OWN_PAYERS,
     PAYERS,
     Bill,
     Filing,
     Line,
     Member,
     Policy,
+    RelativeAccount,
     Site,
     canonical_inputs,
     explain,
@@ -43,12 +45,21 @@ title = {{ zh = "样例", en = "sample" }}
 effective_from = 2020-01-01
 rounding = "{rounding}"
 benefit_year = {{ starts = "01-01", source = "assumption" }}
-kinds.chronic = {{ zh = "慢特病", en = "chronic" }}
+kinds.chronic = {{ zh = "慢特病", en = "chronic", numbered_in = "chronic.times" }}
+figures.wage = {{ amount = "{wage}", source = "assumption" }}
+{package}
 [catalogue]
 order = {order}
 source = "assumption"
+amenity_groups = ["amenity"]
+{price_rule}
+part = [{{ name = "apart", of = "{apart}", groups = ["apart"], source = "assumption" }}]
 first_pay = [{{ groups = ["special"], rate = "{group_rate}", source = "assumption" }}]
 away_first_pay = [{{ care = ["away_temporary"], rate = "10%", source = "assumption" }}]
+[[catalogue.restriction]]
+groups = ["narrow"]
+unless = [{{ diagnoses = ["C16"] }}]
+source = "assumption"
 """
 
 
@@ -81,67 +92,160 @@ SMALL = st.integers(min_value=0, max_value=3_000_00)
 AMOUNTS = st.one_of(st.integers(min_value=0, max_value=50), SMALL, st.integers(0, 90_000_00))
 
 
+PERIODS = ["bill", "year", "disease", "stay", "day", "month"]
+
+
+def by_period(draw, counter):
+    period = draw(st.sampled_from(PERIODS))
+    return f'"{period}"' if period == "bill" else f'"{period}"\ncounts_in = "{counter}"'
+
+
 @st.composite
-def layer_texts(draw, name, payer, base):
-    text = [
-        f'[[layer]]\nname = "{name}"\npayer = "{payer}"\nbase = {json.dumps(base)}',
-        'title = { zh = "层", en = "layer" }\nsource = "assumption"',
-    ]
-    if draw(st.booleans()):
-        text.append('requires = ["pool_in_force", "filing", "chosen_institution"]')
-    if draw(st.booleans()):
-        per = draw(st.sampled_from(['"bill"', f'"year"\ncounts_in = "{name}.deductible"']))
-        text.append(
-            f'[[layer.deductible]]\namount = "{yuan(draw(SMALL))}"\nper = {per}\n'
-            'source = "assumption"'
-        )
-    if draw(st.booleans()):
-        text.append(f'[[layer.rate]]\nrate = "{draw(RATES)}"\nsource = "assumption"')
+def deductible_texts(draw, name):
+    """A deductible, now and then by ordinal, adjusted, bounded, with a ceiling over the year."""
+    amount = draw(st.sampled_from([f'"{yuan(draw(SMALL))}"', '"5% of wage"', '"20% of base"']))
+    text = [f"[[layer.deductible]]\namount = {amount}"]
+    text.append(f"per = {by_period(draw, f'{name}.deductible')}")
+    extras = draw(st.sets(st.sampled_from(["ordinal", "adjust", "bounds", "ceiling"]), max_size=2))
+    if "ordinal" in extras:
+        text.append('by_ordinal = ["100%", "70.5%", "33.33%"]')
+    if "adjust" in extras:
+        how = draw(st.sampled_from(['times = "70%"', 'times = "200%"', "plus = 5", "minus = 50"]))
+        text.append(f'adjust = [{{ {how}, source = "assumption" }}]')
+    if "bounds" in extras:
+        text.append('at_least = 10\nat_most = "2000"')
+    if "ceiling" in extras:
+        text.append(f'year_ceiling = 900\nceiling_counts_in = "{name}.ceiling"')
+    # A threshold of the first layer would move cost out of the reach of a layer that looks at its
+    # deductible alone: reaching it can then cost the member, as the manual warns.
+    ways = ["base", "base", "payment", *(["nothing_once_reached"] if name != "basic" else [])]
+    taken = draw(st.sampled_from(ways))
+    text.append(f'taken_off = "{taken}"\nsource = "assumption"')
+    return "\n".join(text)
+
+
+@st.composite
+def rate_texts(draw, name):
+    kind = draw(st.sampled_from(["rate", "rate", "tiers", "tiers", "fixed"]))
+    if kind == "fixed":
+        return f'[[layer.rate]]\nfixed = "{yuan(draw(SMALL))}"\nsource = "assumption"'
+    if kind == "rate":
+        text = f'[[layer.rate]]\nrate = "{draw(RATES)}"\nsource = "assumption"'
     else:
         bounds = sorted(draw(st.sets(st.integers(1, 20_000_00), min_size=1, max_size=3)))
         tiers = [f'{{ up_to = "{yuan(each)}", rate = "{draw(RATES)}" }}' for each in bounds]
         tiers.append(f'{{ rate = "{draw(RATES)}" }}')
         counted = draw(st.sampled_from(["from_zero", "after_deductible"]))
-        per = draw(st.sampled_from(['"bill"', f'"year"\ncounts_in = "{name}.{counted}"']))
-        text.append(
-            f'[[layer.rate]]\ntiers_counted = "{counted}"\ntiers_per = {per}\n'
+        text = (
+            f'[[layer.rate]]\ntiers_counted = "{counted}"\n'
+            f"tiers_per = {by_period(draw, f'{name}.{counted}')}\n"
             f'tiers = [{", ".join(tiers)}]\nsource = "assumption"'
         )
+    if draw(st.booleans()):
+        how = draw(
+            st.sampled_from(
+                [
+                    'times = "85%"',
+                    'times = "33.33%"',
+                    'personal_times = "60%"',
+                    'plus_points = "5%"',
+                    'minus_points = "20%"',
+                    'plus_points_per_year_of_age = "0.07%"',
+                ]
+            )
+        )
+        second = draw(st.sampled_from(["", ', { times = "91.7%", source = "assumption" }']))
+        text += f'\nadjust = [{{ {how}, source = "assumption" }}{second}]'
+    return text
+
+
+@st.composite
+def layer_texts(draw, name, payer, base):
+    text = [
+        f'[[layer]]\nname = "{name}"\npayer = "{payer}"\nbase = {base}',
+        'title = { zh = "层", en = "layer" }\nsource = "assumption"',
+    ]
+    if draw(st.booleans()):
+        text.append('requires = ["pool_in_force", "filing", "chosen_institution"]')
+    if draw(st.booleans()):
+        text.append(draw(deductible_texts(name)))
+    text.append(draw(rate_texts(name)))
     for of in draw(st.sets(st.sampled_from(["payment", "base"]))):
         counter = f"{name}.{of}_counted" + draw(st.sampled_from(["", ".{disease}"]))
-        per = draw(st.sampled_from(['"bill"', f'"year"\ncounts_in = "{counter}"']))
         text.append(
-            f'[[layer.cap]]\nof = "{of}"\namount = "{yuan(draw(SMALL))}"\nper = {per}\n'
-            'source = "assumption"'
+            f'[[layer.cap]]\nof = "{of}"\namount = "{yuan(draw(SMALL))}"\n'
+            f'per = {by_period(draw, counter)}\nsource = "assumption"'
         )
     return "\n".join(text)
+
+
+def account_text(name, payer, base, rate):
+    return (
+        f'[[layer]]\nname = "{name}"\npayer = "{payer}"\nbase = {base}\n'
+        'title = { zh = "账户", en = "account" }\nsource = "assumption"\n'
+        f'[[layer.rate]]\nrate = "{rate}"\nsource = "assumption"'
+    )
+
+
+PACKAGE = """[[package]]
+name = "package"
+title = {{ zh = "病种", en = "package" }}
+sets = "{sets}"
+{price}
+at_most_the_bill = {at_most}
+beside = ["amenity"]
+source = "assumption"
+"""
+FURTHER_BASES = [
+    '["in_range.unpaid"]',
+    '["basic.unpaid", "first_pay"]',
+    '["basic.co_payment", { part = "first_pay", counted = "50%" }, "over_limit"]',
+    '["basic.deductible", "basic.above_cap", "apart"]',
+    '["out_of_scope", "apart.unpaid"]',
+    '["unpaid"]',
+]
 
 
 @st.composite
 def policy_texts(draw):
     orders = ('["out_of_scope", "over_limit", "first_pay", "away_first_pay"]',)
     orders += ('["out_of_scope", "first_pay", "over_limit", "away_first_pay"]',)
+    # An account before the pool and a package would trade the account's money for the pool's.
+    first = draw(st.sampled_from(["none", "none", "none", "account", "package"]))
+    package = ""
+    if first == "package":
+        days = "per_day = [{ up_to_day = 2, price = 300 }, { price = 120 }]"
+        package = PACKAGE.format(
+            sets=draw(st.sampled_from(["charge", "charge", "hospital_payment"])),
+            price=draw(st.sampled_from([f'price = "{yuan(draw(SMALL))}"', days])),
+            at_most=draw(st.sampled_from(["true", "false"])),
+        )
+    rest = draw(st.sampled_from(["", "not_charged", "out_of_scope"]))
+    price_rule = (
+        f'price_rule = [{{ groups = ["fee"], counted = "{draw(RATES)}", rest = "{rest}", '
+        'source = "assumption" }]'
+    )
     text = HEAD.format(
         rounding=draw(st.sampled_from(["half_up", "half_even"])),
         order=draw(st.sampled_from(orders)),
         group_rate=draw(RATES),
+        wage=yuan(draw(SMALL)),
+        package=package,
+        price_rule=price_rule if rest else "",
+        apart=draw(st.sampled_from(["in_range", "first_pay", "over_limit", "out_of_scope"])),
     )
-    layers = [draw(layer_texts("basic", "pool", ["in_range"]))]
+    layers = []
+    if first == "account":
+        layers.append(account_text("before", "account", '["in_range"]', "100%"))
+    layers.append(draw(layer_texts("basic", "pool", '["in_range"]')))
+    further = draw(st.lists(st.sampled_from(FURTHER_BASES), max_size=2))
+    payers = ("major_illness", "medical_aid")
+    for name, payer, base in zip(("major", "aid"), payers, further, strict=False):
+        layers.append(draw(layer_texts(name, payer, base)))
+    rate = draw(st.sampled_from(["100%", "50%"]))
+    layers.append(account_text("account", "account", '["unpaid"]', rate))
     if draw(st.booleans()):
-        left = draw(
-            st.sets(
-                st.sampled_from(
-                    ["basic.deductible", "basic.co_payment", "basic.above_cap", "first_pay"]
-                ),
-                min_size=1,
-            )
-        )
-        layers.append(draw(layer_texts("major", "major_illness", sorted(left))))
-    layers.append(
-        '[[layer]]\nname = "account"\npayer = "account"\nbase = ["unpaid"]\n'
-        'title = { zh = "账户", en = "account" }\nsource = "assumption"\n'
-        f'[[layer.rate]]\nrate = "{draw(st.sampled_from(["100%", "50%"]))}"\nsource = "assumption"'
-    )
+        layers.append(account_text("relatives", "relative_account", '["unpaid"]', "100%"))
     return "\n".join([text, *layers])
 
 
@@ -160,8 +264,14 @@ def lines(draw, number):
         prescription=draw(st.booleans()),
         prescription_only=draw(st.sampled_from([False, False, True])),
         disease_codes=draw(st.sampled_from([(), (), DISEASES[:1], DISEASES[1:]])),
-        group=draw(st.sampled_from(["", "", "special"])),
+        group=draw(st.sampled_from(["", "", "special", "fee", "apart", "narrow", "amenity"])),
     )
+
+
+def own_name(name, disease, stay):
+    """An accumulator's name as the bill of a world counts in it."""
+    marks = {"disease": disease, "stay": stay, "day": "2022-05-01", "month": "2022-05"}
+    return name.format(**marks)
 
 
 @st.composite
@@ -169,11 +279,18 @@ def worlds(draw):
     text = draw(policy_texts())
     policy = load_policy(text, name="random.toml")
     disease = draw(st.sampled_from(DISEASES))
-    count = draw(st.integers(0, 5))
+    # A package needs a line of its own to carry its price.
+    count = draw(st.integers(1 if policy.packages else 0, 5))
+    numbered = [draw(lines(number)) for number in range(1, count + 1)]
+    if policy.packages:
+        numbered[0] = replace(numbered[0], group="")
+    stay = draw(st.sampled_from(["", "", "S1"]))
     year_to_date = {}
     for name in policy.accumulators:
         if draw(st.booleans()):
-            year_to_date[name.replace("{disease}", disease)] = draw(AMOUNTS)
+            amount = draw(st.integers(1, 5) if name.endswith(".times") else AMOUNTS)
+            if "{stay}" not in name or stay:
+                year_to_date[own_name(name, disease, stay)] = amount
     return World(
         text=text,
         policy=policy,
@@ -196,8 +313,14 @@ def worlds(draw):
             "chronic",
             disease,
             date(2022, 5, 1),
-            tuple(draw(lines(number)) for number in range(1, count + 1)),
+            tuple(numbered),
             draw(st.one_of(st.none(), SMALL)),
+            days=draw(st.integers(0, 5)),
+            stay=stay,
+            diagnoses=draw(st.sampled_from([(), ("C16", "C25")])),
+            relative_accounts=draw(
+                st.sampled_from([(), (RelativeAccount("spouse", 50_00), RelativeAccount("son", 7))])
+            ),
         ),
         year_to_date=year_to_date,
         account=draw(AMOUNTS),
@@ -211,13 +334,24 @@ def worlds(draw):
 def shares_sum_to_the_total(calculate, world):
     result = calculate(**world.arguments())
     assert sum(share.amount_fen for share in result.shares) == result.total_fen
-    assert result.total_fen == sum(line.amount_fen for line in world.bill.lines)
+    charged = sum(line.amount_fen for line in world.bill.lines)
+    for price in result.prices:
+        rules = world.policy.price_rules
+        if price.step == "package" or rules[price.rule].charged:
+            charged += price.charged_fen - price.listed_fen
+    assert result.total_fen == charged
+    assert sum(draw.amount_fen for draw in result.relative_draws) == result.share(
+        "relative_account"
+    )
     payers = [share.payer for share in result.shares]
     assert payers == sorted(set(payers), key=PAYERS.index)
+    parts = 0
     for line, split in zip(world.bill.lines, result.line_splits, strict=True):
-        assert line.amount_fen == (
-            split.out_of_scope_fen + split.over_limit_fen + split.first_pay_fen + split.in_range_fen
-        )
+        own = split.out_of_scope_fen + split.over_limit_fen
+        own += split.first_pay_fen + split.in_range_fen
+        assert result.prices or line.amount_fen == own
+        parts += own
+    assert parts == result.total_fen
     first_pays = sum(split.first_pay_fen for split in result.line_splits)
     assert first_pays == sum(first.amount_fen for first in result.first_pays)
 
@@ -237,22 +371,43 @@ def nothing_is_negative(calculate, world):
     walk(result_to_dict(calculate(**world.arguments())))
 
 
+def _left(world, amount, counts_in):
+    """What a figure that is counted somewhere leaves for the world's bill."""
+    if counts_in is None or ("{stay}" in counts_in and not world.bill.stay):
+        return amount
+    name = own_name(counts_in, world.bill.disease_code, world.bill.stay)
+    return max(0, amount - world.year_to_date.get(name, 0))
+
+
+def _is_plain(deductible):
+    return not (deductible.amount.of or deductible.by_ordinal or deductible.adjustments)
+
+
 def no_cap_is_exceeded(calculate, world):
     result = calculate(**world.arguments())
     layers = {layer.name: layer for layer in world.policy.layers}
     for trace in result.layers:
-        for cap in layers[trace.name].caps:
-            name = (cap.counts_in or "").replace("{disease}", world.bill.disease_code)
-            left = max(0, cap.amount.fen - world.year_to_date.get(name, 0))
+        layer = layers[trace.name]
+        for cap in layer.caps:
+            left = _left(world, cap.amount.fen, cap.counts_in)
             if cap.of_base:
                 bands = sum(tier.part_fen for tier in trace.tiers)
-                assert trace.deductible_fen + bands <= left
+                before_rate = trace.deductible_rule < 0 or not (
+                    layer.deductibles[trace.deductible_rule].after_rate
+                )
+                assert bands + trace.deductible_fen * before_rate <= left
             else:
                 assert trace.paid_fen <= left
-        for deductible in layers[trace.name].deductibles:
-            name = deductible.counts_in or ""
-            left = max(0, deductible.amount.fen - world.year_to_date.get(name, 0))
-            assert trace.deductible_fen <= left
+        for deductible in layer.deductibles:
+            if _is_plain(deductible) and deductible.at_least_fen is None:
+                amount = _left(world, deductible.amount.fen, deductible.counts_in)
+                # A threshold takes everything that does not reach it, and nothing that does.
+                assert trace.deductible_fen <= amount
+            if deductible.at_most_fen is not None:
+                assert trace.deductible_fen <= deductible.at_most_fen
+            if deductible.ceiling_in is not None:
+                left = _left(world, deductible.ceiling_fen, deductible.ceiling_in)
+                assert trace.deductible_fen <= left
 
 
 def the_account_pays_no_more_than_it_may(calculate, world):
@@ -260,25 +415,38 @@ def the_account_pays_no_more_than_it_may(calculate, world):
     limit = world.bill.account_limit_fen
     assert result.account_fen <= world.account
     assert limit is None or result.account_fen <= limit
-    assert result.account_fen <= sum(
-        line.amount_fen for line in world.bill.lines if line.account_ok
-    )
+    if not world.policy.packages:
+        assert result.account_fen <= sum(
+            line.amount_fen for line in world.bill.lines if line.account_ok
+        )
 
 
 def a_layer_accounts_for_its_base(calculate, world):
+    layers = {layer.name: layer for layer in world.policy.layers}
     for trace in calculate(**world.arguments()).layers:
         if trace.rate_rule < 0 or not trace.base_fen or trace.reason == "account_not_wanted":
             continue
+        layer = layers[trace.name]
+        assert trace.paid_fen + trace.deductible_fen + trace.over_cap_fen <= trace.base_fen
+        assert bool(trace.reason) == (trace.paid_fen == 0)
+        if layer.rates[trace.rate_rule].kind != "rate":
+            continue
         parts = sum(tier.part_fen for tier in trace.tiers)
         uncapped = sum(tier.paid_fen for tier in trace.tiers)
-        cut_from_payment = uncapped - trace.paid_fen
         # Rounded once: within half a fen of the exact sum over the bands.
-        exact = sum(tier.part_fen * tier.rate_bp for tier in trace.tiers)
-        assert abs(uncapped * 10_000 - exact) <= 5_000
+        exact = sum(
+            tier.part_fen * (tier.rate_bp * 10_000 + tier.rate_rest) for tier in trace.tiers
+        )
+        assert abs(uncapped * 100_000_000 - exact) <= 50_000_000
+        assert sum(trace.tiers_after_cap()) == trace.paid_fen
+        deductible = trace.deductible_fen
+        if trace.deductible_rule >= 0 and layer.deductibles[trace.deductible_rule].after_rate:
+            uncapped -= deductible
+            deductible = 0
+        cut_from_payment = uncapped - trace.paid_fen
         assert trace.paid_fen + cut_from_payment <= parts
         cut_from_base = trace.over_cap_fen - cut_from_payment
-        assert trace.deductible_fen + parts + cut_from_base == trace.base_fen
-        assert bool(trace.reason) == (trace.paid_fen == 0)
+        assert deductible + parts + cut_from_base == trace.base_fen
 
 
 def a_bigger_bill_never_lowers_what_the_fund_pays(calculate, world):
@@ -291,7 +459,8 @@ def a_bigger_bill_never_lowers_what_the_fund_pays(calculate, world):
         grown[at] = replace(grown[at], amount_fen=grown[at].amount_fen + step)
         bigger = replace(world, bill=replace(world.bill, lines=tuple(grown)))
         fund_fen = calculate(**bigger.arguments()).fund_fen
-        assert fund_fen >= paid
+        # A package's price is shared out anew over the lines, each rounded for its first pay.
+        assert fund_fen >= paid - (len(grown) if world.policy.packages else 0)
         paid = fund_fen
 
 
@@ -326,11 +495,36 @@ def the_year_obeys_its_caps_over_many_bills(calculate, world):
         year_to_date = result.year_to_date_after
     for layer in world.policy.layers:
         for cap in layer.caps:
-            if cap.counts_in and not cap.of_base and layer.name in paid:
+            counted = cap.counts_in and (world.bill.stay or "{stay}" not in cap.counts_in)
+            if counted and not cap.of_base and layer.name in paid:
                 assert paid[layer.name] <= cap.amount.fen
         for deductible in layer.deductibles:
-            if deductible.counts_in and layer.name in met:
+            name = deductible.counts_in
+            counted = name and (world.bill.stay or "{stay}" not in name)
+            plain = _is_plain(deductible) and deductible.at_least_fen is None
+            if counted and plain and layer.name in met:
                 assert met[layer.name] <= deductible.amount.fen
+            if deductible.ceiling_in and layer.name in met:
+                assert met[layer.name] <= deductible.ceiling_fen
+
+
+def a_full_stay_is_one_admission_however_it_is_billed(calculate, world):
+    if not world.bill.stay:
+        return
+    once = calculate(**world.arguments())
+    again = calculate(**{**world.arguments(), "year_to_date": once.year_to_date_after})
+    for name in ("chronic.times", "chronic.S1.times"):
+        after = again.year_to_date_after.get(name, 0)
+        assert after == once.year_to_date_after.get(name, 0)
+
+
+def layers_take_from_what_is_left(calculate, world):
+    """No fen is paid twice: what all layers pay is no more than the bill, own money included."""
+    result = calculate(**world.arguments())
+    assert sum(trace.paid_fen for trace in result.layers) <= result.total_fen
+    assert result.personal_fen == sum(result.share(payer) for payer in OWN_PAYERS)
+    relatives = sum(account.available_fen for account in world.bill.relative_accounts)
+    assert result.share("relative_account") <= relatives
 
 
 def only_a_reading_bill_depends_on_the_year_to_date(calculate, world):
@@ -355,6 +549,9 @@ def explanation_says_the_figures_of_the_result(calculate, world, explain=explain
     known |= {share.amount_fen for share in result.shares}
     for first in result.first_pays:
         known |= {first.base_fen, first.amount_fen}
+    for price in result.prices:
+        known |= {price.listed_fen, price.charged_fen}
+    known |= {draw.amount_fen for draw in result.relative_draws}
     for part in ("over_limit_fen", "first_pay_fen", "in_range_fen"):
         known.add(sum(getattr(split, part) for split in result.line_splits))
     outside = {}
@@ -372,9 +569,13 @@ def explanation_says_the_figures_of_the_result(calculate, world, explain=explain
                 explain(result, policy=world.policy, language=language, audience=audience)
             )
             # Rates have a percent sign; every other number with two places is an amount.
-            figures = {fen(text) for text in re.findall(r"(?<![0-9.])[0-9]+\.[0-9]{2}(?!%)", said)}
+            figures = {
+                fen(text) for text in re.findall(r"(?<![0-9.])[0-9]+\.[0-9]{2}(?![0-9]*%)", said)
+            }
             assert figures <= known
-            assert {share.amount_fen for share in result.shares} <= figures
+            # A payer of two layers is said layer by layer, cash at the end.
+            assert {trace.paid_fen for trace in result.layers} <= figures
+            assert result.cash_fen == 0 or result.cash_fen in figures
 
 
 PROPERTIES = [
@@ -387,6 +588,8 @@ PROPERTIES = [
     line_order_changes_nothing,
     a_full_refund_leaves_the_year_to_date_as_it_was,
     the_year_obeys_its_caps_over_many_bills,
+    a_full_stay_is_one_admission_however_it_is_billed,
+    layers_take_from_what_is_left,
     only_a_reading_bill_depends_on_the_year_to_date,
     stored_inputs_and_results_read_back_equal,
     explanation_says_the_figures_of_the_result,

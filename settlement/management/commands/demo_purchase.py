@@ -30,7 +30,7 @@ from messaging.refusals import Refusal
 from settlement.models import Account, Posting
 from settlement.money import yuan
 from settlement.services import demo
-from settlement.services.settlements import POST_SETTLEMENT
+from settlement.services.acceptance import POST_SETTLEMENT
 from voucher import images, tokens
 from voucher import services as vouchers
 from voucher.models import Member

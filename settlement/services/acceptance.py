@@ -1,0 +1,285 @@
+"""An accepted bill written down: visit, lines, settlement, shares, account, year to date, outbox.
+
+Everything is decided before a function here is called; they only write, in as few statements as the
+rows allow, inside the caller's transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from messaging import outbox, sql
+from messaging.bodies import to_json
+from messaging.days import accounting_month
+from messaging.ids import new_id
+from settlement import benefits, money
+from settlement.models import FeeBatch, Line, Settlement, Share, Visit
+from settlement.selectors.money import MoneyFacts
+from settlement.selectors.presence import ScanFacts, VisitFacts
+from settlement.services.desk import Desk
+from settlement.services.quotes import retire_quotes
+
+POST_SETTLEMENT = "post_settlement"
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Everything the writes need; nothing is decided after this is made."""
+
+    scan: ScanFacts
+    visit: VisitFacts | None
+    quote_id: UUID | None
+    member_id: int
+    area_code: str
+    lines: Sequence[Mapping[str, Any]]
+    inputs: str
+    result: benefits.Result
+    result_json: str
+    policy_id: int
+    policy: benefits.Policy
+    money: MoneyFacts
+    benefit_kind: str
+    disease_code: str
+    service_date: date
+    replaces: tuple[UUID, ...]
+
+
+def write_acceptance(
+    desk: Desk, acceptance: Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> None:
+    result = acceptance.result
+    with sql.batch():
+        if acceptance.visit is None:
+            _write_purchase(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+        else:
+            row_ids = [line["row_id"] for line in acceptance.lines]
+            sql.run(
+                f"UPDATE settlement_line SET settlement_id = %s WHERE {sql.among('id')}",
+                (settlement_id, sql.values(row_ids)),
+            )
+        retire_quotes(
+            desk,
+            member_id=acceptance.member_id,
+            replaced=acceptance.replaces,
+            run_out=acceptance.money.has_run_out_quotes,
+        )
+        if acceptance.quote_id is not None:
+            sql.run(
+                "UPDATE settlement_quote SET state = 'confirmed' WHERE id = %s",
+                (acceptance.quote_id,),
+            )
+        _write_settlement(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+        if result.shares:
+            sql.insert_rows(
+                Share,
+                ("settlement", "payer", "amount_fen"),
+                [(settlement_id, share.payer, share.amount_fen) for share in result.shares],
+            )
+        if result.account_fen:
+            sql.run(
+                "UPDATE settlement_account SET balance_fen = balance_fen - %s WHERE id = %s",
+                (result.account_fen, acceptance.money.account_id),
+            )
+        if any(result.year_to_date_delta.values()):
+            write_year_to_date(
+                member_id=acceptance.member_id,
+                benefit_year=result.benefit_year,
+                amounts=result.year_to_date_after,
+            )
+        for line in acceptance.lines:
+            if line["prescription_row"]:
+                sql.run(
+                    "UPDATE settlement_prescriptionline SET filled_e4 = filled_e4 + %s"
+                    " WHERE id = %s",
+                    (money.quantity_units(line["quantity"]), line["prescription_row"]),
+                )
+        outbox.put(topic=POST_SETTLEMENT, subject=settlement_id, now=desk.now)
+
+
+def _write_purchase(
+    desk: Desk, acceptance: Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> None:
+    """A pharmacy purchase opens and closes its visit in the one call that settles it."""
+    batch_id = new_id()
+    sql.insert_rows(
+        Visit,
+        (
+            "id",
+            "merchant",
+            "member",
+            "scan",
+            "kind",
+            "department",
+            "doctor",
+            "diagnoses",
+            "opened_at",
+            "closed_at",
+            "business_date",
+        ),
+        [
+            (
+                visit_id,
+                desk.terminal.merchant_id,
+                acceptance.member_id,
+                acceptance.scan.scan_id,
+                "pharmacy",
+                "",
+                "",
+                "[]",
+                desk.now,
+                desk.now,
+                desk.day,
+            )
+        ],
+    )
+    sql.insert_rows(
+        FeeBatch,
+        (
+            "id",
+            "visit",
+            "number",
+            "service_date",
+            "department",
+            "doctor",
+            "total_fen",
+            "uploaded_at",
+        ),
+        [
+            (
+                batch_id,
+                visit_id,
+                1,
+                acceptance.service_date,
+                "",
+                "",
+                acceptance.result.total_fen,
+                desk.now,
+            )
+        ],
+    )
+    write_lines(acceptance.lines, fee_batch_id=batch_id, settlement_id=settlement_id)
+
+
+def write_lines(
+    lines: Sequence[Mapping[str, Any]],
+    *,
+    fee_batch_id: UUID,
+    settlement_id: UUID | None,
+) -> None:
+    """Store lines of a batch, settled or yet to be."""
+    sql.insert_rows(
+        Line,
+        (
+            "fee_batch",
+            "settlement",
+            "number",
+            "code",
+            "national_code",
+            "name",
+            "quantity",
+            "unit_price",
+            "amount_fen",
+            "split_pack",
+            "trace_codes",
+            "prescription_number",
+        ),
+        [
+            (
+                fee_batch_id,
+                settlement_id,
+                line["no"],
+                line["code"],
+                line["national_code"],
+                line["name"],
+                line["quantity"],
+                line["unit_price"],
+                line["amount_fen"],
+                line["split_pack"],
+                to_json(line["trace_codes"]),
+                line["prescription"],
+            )
+            for line in lines
+        ],
+    )
+
+
+def _write_settlement(
+    desk: Desk, acceptance: Acceptance, *, settlement_id: UUID, visit_id: UUID
+) -> None:
+    result = acceptance.result
+    sql.insert_rows(
+        Settlement,
+        (
+            "id",
+            "visit",
+            "scan",
+            "quote",
+            "member",
+            "merchant",
+            "terminal",
+            "operator",
+            "member_seq",
+            "state",
+            "benefit_kind",
+            "disease_code",
+            "area_code",
+            "policy",
+            "engine_version",
+            "service_date",
+            "business_date",
+            "benefit_year",
+            "accounting_month",
+            "total_fen",
+            "fund_fen",
+            "account_fen",
+            "cash_fen",
+            "refunded_fen",
+            "inputs",
+            "result",
+            "trace_hash",
+            "accepted_at",
+        ),
+        [
+            (
+                settlement_id,
+                visit_id,
+                acceptance.scan.scan_id,
+                acceptance.quote_id,
+                acceptance.member_id,
+                desk.terminal.merchant_id,
+                desk.terminal.terminal_id,
+                desk.operator,
+                acceptance.money.next_seq,
+                "accepted",
+                acceptance.benefit_kind,
+                acceptance.disease_code,
+                acceptance.area_code,
+                acceptance.policy_id,
+                result.engine_version,
+                acceptance.service_date,
+                desk.day,
+                result.benefit_year,
+                accounting_month(desk.day),
+                result.total_fen,
+                result.fund_fen,
+                result.account_fen,
+                result.cash_fen,
+                0,
+                acceptance.inputs,
+                acceptance.result_json,
+                benefits.trace_hash(result),
+                desk.now,
+            )
+        ],
+    )
+
+
+def write_year_to_date(*, member_id: int, benefit_year: int, amounts: Mapping[str, int]) -> None:
+    """Store the accumulators of a benefit year, whole. Under the member's lock only."""
+    sql.run(
+        "INSERT INTO settlement_yeartodate (member_id, benefit_year, amounts) VALUES (%s, %s, %s)"
+        " ON CONFLICT (member_id, benefit_year) DO UPDATE SET amounts = excluded.amounts",
+        (member_id, benefit_year, to_json(dict(amounts))),
+    )
