@@ -317,9 +317,12 @@ def pick_up(desk: Desk, request: PickUpRequest, *, visit_id: UUID) -> dict[str, 
     )
     if row is None or row[0]:
         raise NotFound(param="settlement_id")
+    # Goods only: nobody hands out a registration fee or a blood test.
     lines = sql.fetch(
-        "SELECT l.name, l.quantity FROM settlement_line l WHERE l.settlement_id = %s ORDER BY l.id",
-        (request.settlement_id,),
+        "SELECT l.name, l.quantity FROM settlement_line l WHERE l.settlement_id = %s"
+        " AND NOT EXISTS (SELECT 1 FROM settlement_catalogueitem c WHERE c.area_code = %s"
+        " AND c.national_code = l.national_code AND c.kind = 'service') ORDER BY l.id",
+        (request.settlement_id, desk.terminal.area_code),
     )
     # The last decision and the only write in one statement: a scan hands out once, whichever of
     # the person's visits it is shown for, and no lock of this visit's knows of another's.

@@ -77,7 +77,8 @@ def test_a_patient_registers_is_treated_pays_and_collects_her_drugs(world: World
         },
     )
     assert handed.status == 201, handed.text
-    assert [one["quantity"] for one in handed["lines"]] == ["1", "40"]
+    # The drugs, and not the blood test that was billed with them.
+    assert [(one["name"], one["quantity"]) for one in handed["lines"]] == [("阿莫西林胶囊", "40")]
     assert Pickup.objects.count() == 1
 
     assert world.post_everything() == 2
