@@ -92,6 +92,7 @@ SMALL = st.integers(min_value=0, max_value=3_000_00)
 AMOUNTS = st.one_of(st.integers(min_value=0, max_value=50), SMALL, st.integers(0, 90_000_00))
 
 
+BY_ORDINAL = 'by_ordinal = ["100%", "70.5%", "33.33%"]'
 PERIODS = ["bill", "year", "disease", "stay", "day", "month"]
 
 
@@ -108,14 +109,14 @@ def deductible_texts(draw, name):
     text.append(f"per = {by_period(draw, f'{name}.deductible')}")
     extras = draw(st.sets(st.sampled_from(["ordinal", "adjust", "bounds", "ceiling"]), max_size=2))
     if "ordinal" in extras:
-        text.append('by_ordinal = ["100%", "70.5%", "33.33%"]')
+        text.append(BY_ORDINAL)
     if "adjust" in extras:
         how = draw(st.sampled_from(['times = "70%"', 'times = "200%"', "plus = 5", "minus = 50"]))
         text.append(f'adjust = [{{ {how}, source = "assumption" }}]')
     if "bounds" in extras:
         text.append('at_least = 10\nat_most = "2000"')
     if "ceiling" in extras:
-        text.append(f'year_ceiling = 900\nceiling_counts_in = "{name}.ceiling"')
+        text.append(f'year_ceiling = 30\nceiling_counts_in = "{name}.ceiling"')
     # A threshold of the first layer would move cost out of the reach of a layer that looks at its
     # deductible alone: reaching it can then cost the member, as the manual warns.
     ways = ["base", "base", "payment", *(["nothing_once_reached"] if name != "basic" else [])]
@@ -167,9 +168,15 @@ def layer_texts(draw, name, payer, base):
     ]
     if draw(st.booleans()):
         text.append('requires = ["pool_in_force", "filing", "chosen_institution"]')
+    rate = draw(rate_texts(name))
     if draw(st.booleans()):
-        text.append(draw(deductible_texts(name)))
-    text.append(draw(rate_texts(name)))
+        deductible = draw(deductible_texts(name))
+        if "from_zero" in rate or '"payment"' in deductible:
+            # One that grows with the bill would eat up a first tier that pays best, or more of
+            # the payment than the bill adds to it.
+            deductible = deductible.replace('"20% of base"', '"5% of wage"')
+        text.append(deductible)
+    text.append(rate)
     for of in draw(st.sets(st.sampled_from(["payment", "base"]))):
         counter = f"{name}.{of}_counted" + draw(st.sampled_from(["", ".{disease}"]))
         text.append(
@@ -277,6 +284,9 @@ def own_name(name, disease, stay):
 @st.composite
 def worlds(draw):
     text = draw(policy_texts())
+    if draw(st.booleans()):
+        # A kind that is not numbered reads nothing of the year by itself.
+        text = text.replace(', numbered_in = "chronic.times"', "").replace(BY_ORDINAL, "")
     policy = load_policy(text, name="random.toml")
     disease = draw(st.sampled_from(DISEASES))
     # A package needs a line of its own to carry its price.
