@@ -34,7 +34,7 @@ CREATE OR REPLACE FUNCTION bench_id(chance bigint, part int) RETURNS uuid LANGUA
 $$;
 DROP TABLE IF EXISTS bench_scan;
 CREATE TABLE bench_scan (number int PRIMARY KEY, id uuid NOT NULL, member_id bigint NOT NULL,
-    merchant_id bigint NOT NULL, terminal_id bigint NOT NULL);
+    merchant_id bigint NOT NULL, terminal_id bigint NOT NULL, account_id bigint NOT NULL);
 """
 
 
@@ -56,8 +56,9 @@ def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
             server.execute(statement)  # type: ignore[arg-type]
     server.execute(
         "INSERT INTO bench_scan"
-        " SELECT row_number() OVER (), s.id, s.member_id, s.merchant_id, s.terminal_id"
-        " FROM settlement_scan s JOIN merchants_terminal t ON t.id = s.terminal_id"
+        " SELECT row_number() OVER (), s.id, s.member_id, s.merchant_id, s.terminal_id,"
+        " a.id FROM settlement_scan s JOIN merchants_terminal t ON t.id = s.terminal_id"
+        " JOIN settlement_account a ON a.member_id = s.member_id AND a.kind = 'personal'"
         " WHERE s.code = '' AND t.key_id IS NOT NULL ORDER BY s.id DESC LIMIT %s",
         (SCANS_TO_NAME,),
     )

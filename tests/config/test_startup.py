@@ -145,5 +145,7 @@ def test_a_postgresql_that_may_forget_a_commit_is_refused(
     undo.append(connection.close)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('synchronous_commit', %s, false)", [value])
-    problems = startup._database_problems()
-    assert [("synchronous_commit" in problem) for problem in problems] == ([] if starts else [True])
+    # Only this setting is judged: a cluster that is made for tests may well run without fsync, and
+    # is then rightly refused for that as well.
+    named = [text for text in startup._database_problems() if "synchronous_commit" in text]
+    assert len(named) == (0 if starts else 1)
