@@ -23,7 +23,7 @@ def test(environment: Mapping[str, str]) -> int:
     On SQLite the tests marked `postgres` cannot run, so they run in a second pass wherever a
     PostgreSQL lets us in. Answers the first exit code that is not 0.
     """
-    settled = settle_addresses(environment)
+    settled = {**_named_for_tests(environment), **settle_addresses(environment)}
     arguments = shlex.split(environment.get("ARGS", ""))
     code = _pytest(arguments, settled)
     if code or settled.get("DATABASE_URL", "sqlite").split(":")[0] != "sqlite":
@@ -34,6 +34,23 @@ def test(environment: Mapping[str, str]) -> int:
             second = _pytest([*arguments, "-m", "postgres"], {**settled, "DATABASE_URL": url})
             return 0 if second == NOTHING_SELECTED else second
     return code
+
+
+def _named_for_tests(environment: Mapping[str, str]) -> dict[str, str]:
+    """The servers that were asked for, under the names the suite looks at first.
+
+    Where one of them is silent the suite falls back to the embedded default like everything else;
+    it must still say that the server asked for was not exercised, not look for another.
+    """
+    named = {}
+    for name, schemes, given in (
+        ("TEST_POSTGRES_URL", ("postgres:", "postgresql:"), "DATABASE_URL"),
+        ("TEST_REDIS_URL", ("redis:", "rediss:"), "CELERY_BROKER_URL"),
+        ("TEST_RABBITMQ_URL", ("amqp:", "amqps:"), "CELERY_BROKER_URL"),
+    ):
+        if environment.get(given, "").startswith(schemes):
+            named[name] = environment[given]
+    return named
 
 
 def _pytest(arguments: list[str], environment: Mapping[str, str]) -> int:
