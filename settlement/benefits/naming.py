@@ -1,0 +1,152 @@
+"""What the keys and words of a policy file are called in Chinese and English.
+
+Used where a policy is shown to people. A word that is not here is shown as the file writes it:
+names of diseases, groups and accumulators are the area's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from settlement.benefits.wording import Language
+
+_BOTH: Final[Mapping[str, tuple[str, str]]] = {
+    # Of whom, where and when a rule speaks.
+    "schemes": ("险种", "scheme"),
+    "categories": ("人员类别", "category"),
+    "aids": ("救助身份", "aid"),
+    "kinds": ("待遇类别", "kind of benefit"),
+    "diseases": ("病种", "disease"),
+    "site_kinds": ("机构类型", "kind of institution"),
+    "levels": ("机构等级", "level"),
+    "care": ("就医地", "care"),
+    "distances": ("异地距离", "distance"),
+    "sexes": ("性别", "sex"),
+    "ordinals": ("年内第几次", "ordinal in the year"),
+    "packages": ("收费包", "package"),
+    "filings": ("备案", "filing"),
+    "site_marks": ("机构标记", "mark of the institution"),
+    "diagnoses": ("诊断", "diagnosis"),
+    "filed": ("已备案异地", "care away is filed"),
+    "emergency": ("急诊", "emergency"),
+    "public_emergency": ("突发公共事件", "public emergency"),
+    "groups": ("项目分组", "item group"),
+    "classes": ("目录类别", "class"),
+    "codes": ("项目编码", "item code"),
+    "age_from": ("年龄不低于", "age from"),
+    "age_below": ("年龄低于", "age below"),
+    "insured_months_from": ("连续参保月数不低于", "insured months from"),
+    "insured_months_below": ("连续参保月数低于", "insured months below"),
+    "from": ("自", "from"),
+    "until": ("至（不含）", "until (not included)"),
+    # Figures.
+    "amount": ("金额（元）", "amount (yuan)"),
+    "rate": ("比例", "rate"),
+    "tiers": ("分段", "tiers"),
+    "up_to": ("至（元）", "up to (yuan)"),
+    "fixed": ("定额（元）", "fixed amount (yuan)"),
+    "per": ("计算周期", "per"),
+    "counts_in": ("计入", "counts in"),
+    "by_ordinal": ("按年内次序", "by ordinal"),
+    "tiers_counted": ("分段起算", "tiers counted"),
+    "tiers_per": ("分段累计", "tiers per"),
+    "adjust": ("调整", "adjustment"),
+    "plus_points": ("增加百分点", "plus points"),
+    "minus_points": ("减少百分点", "minus points"),
+    "times": ("乘以", "times"),
+    "personal_times": ("个人部分乘以", "personal part times"),
+    "at_least": ("不低于", "at least"),
+    "at_most": ("不高于", "at most"),
+    "ceiling": ("年度封顶（元）", "yearly ceiling (yuan)"),
+    "price": ("价格（元）", "price (yuan)"),
+    "per_day": ("每日", "per day"),
+    "up_to_day": ("至第几日", "up to day"),
+    "sets": ("作用", "sets"),
+    "note": ("说明", "note"),
+    "order": ("拆分顺序", "order"),
+    "base": ("计算基数", "base"),
+    "payment": ("支付额", "payment"),
+    "requires": ("前提", "requires"),
+    "payer": ("支付方", "payer"),
+    "counts": ("累计", "counts"),
+    "starts": ("年度起始", "year starts"),
+    "lifts": ("放开", "lifts"),
+    "rounding": ("取整", "rounding"),
+    "numbered_in": ("次数计入", "numbered in"),
+    "rules_by": ("规则按", "rules by"),
+    "year_by": ("年度按", "year by"),
+    "prescription_only_needs_prescription": ("处方药须凭处方", "needs a prescription"),
+    "emergency_counts_as_filed": ("急诊视同备案", "an emergency counts as filed"),
+    # Parts of a file.
+    "catalogue": ("目录拆分", "taking a line apart"),
+    "first_pay": ("先行自付", "first pay"),
+    "away_first_pay": ("异地首先自付", "first pay away from home"),
+    "price_rule": ("价格规则", "price rule"),
+    "restriction": ("限定支付", "restricted use"),
+    "deductible": ("起付线", "deductible"),
+    "cap": ("限额", "cap"),
+    "package": ("收费包", "charge package"),
+    "benefit_year": ("待遇年度", "benefit year"),
+    "away": ("异地就医", "care away from home"),
+    "figures": ("公布数据", "figures"),
+    "layer": ("支付层", "layer"),
+    # Words.
+    "employee": ("职工", "employee"),
+    "resident": ("居民", "resident"),
+    "active": ("在职", "in work"),
+    "retired": ("退休", "retired"),
+    "student": ("学生儿童", "student or child"),
+    "civil_servant": ("公务员", "civil servant"),
+    "hospital": ("医院", "hospital"),
+    "clinic": ("基层机构", "clinic"),
+    "pharmacy": ("药店", "pharmacy"),
+    "home": ("本地", "home"),
+    "away_temporary": ("临时外出", "away, temporary"),
+    "away_long_term": ("异地长期居住", "away, long-term"),
+    "year": ("年度", "year"),
+    "stay": ("住院", "stay"),
+    "disease": ("病种", "disease"),
+    "day": ("日", "day"),
+    "bill": ("单次", "bill"),
+    "discharge": ("出院日", "discharge"),
+    "admission": ("入院日", "admission"),
+    "service": ("服务日", "service"),
+    "half_up": ("四舍五入", "half up"),
+    "half_even": ("四舍六入五成双", "half even"),
+    "from_zero": ("自零起", "from zero"),
+    "after_deductible": ("起付线以上", "after the deductible"),
+    "pool": ("统筹基金", "pool"),
+    "large_amount": ("大额医疗", "large amount"),
+    "major_illness": ("大病保险", "major illness"),
+    "medical_aid": ("医疗救助", "medical aid"),
+    "second_aid": ("二次救助", "second aid"),
+    "hospital_waiver": ("医院减免", "hospital waiver"),
+    "commercial": ("商业补充", "commercial supplement"),
+    "account": ("个人账户", "account"),
+    "relative_account": ("家庭共济账户", "relative's account"),
+    "cash": ("现金", "cash"),
+    "pool_in_force": ("统筹待遇有效", "pool in force"),
+    "account_in_force": ("账户可用", "account in force"),
+    "filing": ("已备案", "filing"),
+    "chosen_institution": ("选定机构", "chosen institution"),
+    "in_range": ("政策范围内", "in range"),
+    "over_limit": ("超限价", "over the limit"),
+    "out_of_scope": ("自费", "out of scope"),
+    "unpaid": ("尚未支付", "unpaid"),
+    "charge": ("替代收费", "replaces the bill"),
+    "hospital_payment": ("只定医院结算", "sets what the hospital is paid"),
+    "true": ("是", "yes"),
+    "false": ("否", "no"),
+    "assumption": ("本系统假设", "assumption"),
+}
+
+
+def word(text: str, *, language: Language) -> str:
+    """The name of a key or word; the word itself when it has none. "not_…" is a denial."""
+    if text in _BOTH:
+        return _BOTH[text][language == "en"]
+    if text.startswith("not_") and text[4:] in _BOTH:
+        name = _BOTH[text[4:]][language == "en"]
+        return f"not {name}" if language == "en" else f"非{name}"
+    return text
