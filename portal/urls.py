@@ -5,7 +5,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund
+from portal.views import citizen, counter, entrance, fund, workbench
 
 app_name = "portal"
 
@@ -24,5 +24,6 @@ urlpatterns = [
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),
     path("counter/look/<slug:name>", counter.look, name="look"),
     path("fund/", fund.page, name="fund"),
+    path("fund/workbench/", workbench.page, name="workbench"),
     path("fund/overview.json", fund.figures, name="figures"),
 ]

@@ -44,6 +44,7 @@ from settlement.benefits.values import (
     Site,
     TierTrace,
 )
+from settlement.benefits.wording import Language
 
 __all__ = [
     "ENGINE_VERSION",
@@ -56,6 +57,7 @@ __all__ = [
     "CalculationInputs",
     "Filing",
     "FirstPayTrace",
+    "Language",
     "LayerTrace",
     "Line",
     "LineSplit",

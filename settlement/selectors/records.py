@@ -26,7 +26,7 @@ def _moment(at: datetime | None) -> str | None:
     return moment(at) if at else None
 
 
-def _language() -> str:
+def _language() -> benefits.Language:
     return "en" if (get_language() or "").startswith("en") else "zh"
 
 
@@ -106,7 +106,7 @@ def settlement_record(
             benefits.explain(
                 result,
                 policy=compiled_policy(row.policy_id),
-                language=_language(),  # type: ignore[arg-type]
+                language=_language(),
                 audience=audience,
             )
         ),

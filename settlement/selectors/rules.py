@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from messaging import sql
 from messaging.refusals import Refusal
 from settlement import benefits
+from settlement.benefits.floors import Authority, load_authority
 from settlement.models import Policy
 
 
@@ -95,3 +98,13 @@ def compiled_policy(policy_id: int) -> benefits.Policy:
     """The policy of a row, ready to calculate. Rows are immutable, so it is kept for good."""
     row = Policy.objects.get(pk=policy_id)
     return benefits.load_policy(row.text, name=row.version)
+
+
+@lru_cache(maxsize=1)
+def authorities() -> tuple[Authority, ...]:
+    """The authorities above the areas, from the files that the product ships."""
+    folder = Path(settings.BASE_DIR) / "policies" / "authorities"
+    return tuple(
+        load_authority(path.read_text(encoding="utf-8"), name=path.name)
+        for path in sorted(folder.glob("*.toml"))
+    )

@@ -306,7 +306,7 @@ def check_ceiling(scan: ScanFacts, *, total_fen: int) -> None:
         raise CeilingExceeded(ceiling_fen=scan.ceiling_fen)
 
 
-def language() -> str:
+def language() -> benefits.Language:
     """The calculator's word for the active language."""
     return "en" if (get_language() or "").startswith("en") else "zh"
 
@@ -340,7 +340,7 @@ def result_answer(
             benefits.explain(
                 result,
                 policy=policy,
-                language=language(),  # type: ignore[arg-type]
+                language=language(),
                 audience="cashier",
             )
         ),

@@ -15,6 +15,7 @@ PAGES = [
     ("pharmacist", "/counter/pharmacy/"),
     ("cashier", "/counter/clinic/"),
     ("fund", "/fund/"),
+    ("fund", "/fund/workbench/"),
     ("nobody", "/"),
 ]
 

@@ -1,0 +1,225 @@
+"""The policy workbench of fund staff: rules as tables, a payment curve, a bill under the rules.
+
+It reads policies and writes nothing; a pasted draft lives as long as the request. Everything shown
+is worked out by `settlement.benefits`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from messaging.days import business_date
+from portal.drawing import draw
+from portal.roles import roles_of
+from portal.workbench_form import WorkbenchForm
+from settlement import benefits
+from settlement.benefits.curves import Point
+from settlement.benefits.describing import Row, changes, describe
+from settlement.benefits.floors import check_floors
+from settlement.benefits.naming import word
+from settlement.benefits.trials import Trial, member_curve, price
+from settlement.benefits.values import Scheme
+from settlement.models import Policy
+from settlement.selectors.rules import authorities, compiled_policy
+from settlement.services.pricing import language
+from voucher.models import Enrolment
+
+# The groups of people whose curves are drawn, by scheme and category.
+GROUPS: tuple[tuple[Scheme, str], ...] = (
+    ("employee", "active"),
+    ("employee", "retired"),
+    ("resident", "resident"),
+    ("resident", "student"),
+)
+# A place that is in another province than any area of ours, or in ours for none.
+_AWAY = "990000"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the policies looked at: what it is called, its text and its rules."""
+
+    title: str
+    text: str
+    policy: benefits.Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve: whose, of which side, and its points."""
+
+    group: str
+    side: int
+    colour: int
+    points: tuple[Point, ...]
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@login_required
+def page(request: HttpRequest) -> HttpResponse:
+    """The page; a wrong field is named beside it and nothing is worked out."""
+    if not roles_of(request.user).fund:
+        raise PermissionDenied
+    rows = list(Policy.objects.order_by("area_code", "-from_date", "-pk"))
+    if not rows:
+        return render(request, "portal/workbench.html", {"no_policy": True})
+    data = request.POST.copy() if request.method == "POST" else None
+    left_row = _chosen(rows, data) or rows[0]
+    left = _side(left_row)
+    kinds = [(name, title[language()]) for name, title in left.policy.kinds.items()]
+    if data is not None and data.get("kind") not in dict(kinds):
+        # Another area's rules were chosen: they have kinds of their own.
+        data["kind"] = kinds[0][0]
+    form = WorkbenchForm(
+        data,
+        versions=[(row.pk, _title(row)) for row in rows],
+        kinds=kinds,
+        initial=_initial(left_row.pk, kinds[0][0]),
+    )
+    found: dict[str, Any] = {"form": form, "problems": ()}
+    if data is None:
+        trial, up_to_fen = _first_look(left, kinds), 2_000_000
+        found |= _looked_at([left], trial, up_to_fen)
+    elif form.is_valid():
+        sides, found["problems"] = _sides(left, rows, form)
+        trial = form.trial(service_date=business_date(timezone.now()), away_area=_AWAY)
+        found |= _looked_at(sides, trial, form.cleaned_data["up_to"])
+        found["breaches"] = check_floors(sides[-1].policy, authorities()) if sides[1:] else ()
+    return render(request, "portal/workbench.html", found)
+
+
+def _chosen(rows: Sequence[Policy], data: QueryDict | None) -> Policy | None:
+    wanted = "" if data is None else str(data.get("left", ""))
+    return next((row for row in rows if str(row.pk) == wanted), None)
+
+
+def _title(row: Policy) -> str:
+    return f"{row.version} · {compiled_policy(row.pk).title[language()]}"
+
+
+def _side(row: Policy) -> Side:
+    return Side(row.version, row.text, compiled_policy(row.pk))
+
+
+def _initial(left: int, kind: str) -> dict[str, Any]:
+    return {
+        "left": left,
+        "kind": kind,
+        "filed": True,
+        "scheme": "employee",
+        "category": "active",
+        "age": 50,
+        "site_kind": "hospital",
+        "level": 2,
+        "class_a": "1500",
+        "up_to": "20000",
+    }
+
+
+def _first_look(left: Side, kinds: list[tuple[str, str]]) -> Trial:
+    return Trial(kind=kinds[0][0], service_date=business_date(timezone.now()), class_a_fen=150_000)
+
+
+def _sides(
+    left: Side, rows: Sequence[Policy], form: WorkbenchForm
+) -> tuple[list[Side], tuple[str, ...]]:
+    """The left side and what it is compared with, or what is wrong with the draft."""
+    draft = form.cleaned_data["draft"]
+    if draft.strip():
+        name = _("draft")
+        try:
+            return [left, Side(name, draft, benefits.load_policy(draft, name=name))], ()
+        except benefits.PolicyError as error:
+            return [left], tuple(error.problems)
+    right = form.cleaned_data["right"]
+    row = next((row for row in rows if row.pk == right), None)
+    return ([left] if row is None else [left, _side(row)]), ()
+
+
+def _looked_at(sides: list[Side], trial: Trial, up_to_fen: int) -> dict[str, Any]:
+    lines = [
+        line
+        for number, side in enumerate(sides)
+        for line in _curves(side, number, trial, up_to_fen)
+    ]
+    return {
+        "sides": sides,
+        "tables": _tables(sides),
+        "lines": lines,
+        "drawing": draw([line.points for line in lines]),
+        "legend": [
+            {"line": line, "title": sides[line.side].title, "points": points}
+            for line, points in zip(lines, draw([line.points for line in lines]).lines, strict=True)
+        ],
+        "bills": [_bill(side, trial) for side in sides],
+        "up_to_fen": up_to_fen,
+    }
+
+
+def _curves(side: Side, number: int, trial: Trial, up_to_fen: int) -> list[Line]:
+    found = []
+    for colour, (scheme, category) in enumerate(GROUPS):
+        whose = replace(trial, scheme=scheme, category=category, account_fen=0)
+        try:
+            points = member_curve(side.policy, whose, up_to_fen=up_to_fen)
+        except benefits.BenefitsError:
+            # The other side's kind, or a figure that only that side counts in.
+            continue
+        group = (
+            f"{dict(Enrolment.Scheme.choices)[scheme]} · "
+            f"{dict(Enrolment.Category.choices)[category]}"
+        )
+        found.append(Line(group, number, colour, points))
+    return found
+
+
+def _tables(sides: list[Side]) -> list[dict[str, Any]]:
+    described = [{t.title: t.rows for t in describe(s.text, language=language())} for s in sides]
+    if len(sides) == 1:
+        return [{"title": title, "rows": rows} for title, rows in described[0].items()]
+    before, after = described
+    none: tuple[Row, ...] = ()
+    found = []
+    for title in dict.fromkeys([*before, *after]):
+        pairs = changes(before.get(title, none), after.get(title, none))
+        found.append(
+            {
+                "title": title,
+                "pairs": [
+                    {"changed": mark == "changed", "left": one, "right": other}
+                    for mark, one, other in pairs
+                ],
+                "changed": sum(mark == "changed" for mark, _one, _other in pairs),
+            }
+        )
+    return found
+
+
+def _bill(side: Side, trial: Trial) -> dict[str, Any]:
+    try:
+        result = price(side.policy, trial)
+    except benefits.BenefitsError as refused:
+        return {"title": side.title, "refused": str(refused)}
+    return {
+        "title": side.title,
+        "result": result,
+        "shares": [
+            {"payer": word(share.payer, language=language()), "amount_fen": share.amount_fen}
+            for share in result.shares
+        ],
+        "steps": benefits.explain(
+            result,
+            policy=side.policy,
+            language=language(),
+        ),
+    }
