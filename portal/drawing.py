@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from settlement.benefits.curves import Point
 
 WIDTH, HEIGHT = 480, 320
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 62, 28, 12, 34
 
 
 @dataclass(frozen=True, slots=True)

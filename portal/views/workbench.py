@@ -147,6 +147,7 @@ def _sides(
 
 
 def _looked_at(sides: list[Side], trial: Trial, up_to_fen: int) -> dict[str, Any]:
+    bills = [_bill(side, trial) for side in sides]
     lines = [
         line
         for number, side in enumerate(sides)
@@ -154,14 +155,14 @@ def _looked_at(sides: list[Side], trial: Trial, up_to_fen: int) -> dict[str, Any
     ]
     return {
         "sides": sides,
-        "tables": _tables(sides),
+        "tables": _tables(sides, bills[0]),
         "lines": lines,
         "drawing": draw([line.points for line in lines]),
         "legend": [
             {"line": line, "title": sides[line.side].title, "points": points}
             for line, points in zip(lines, draw([line.points for line in lines]).lines, strict=True)
         ],
-        "bills": [_bill(side, trial) for side in sides],
+        "bills": bills,
         "up_to_fen": up_to_fen,
     }
 
@@ -183,10 +184,17 @@ def _curves(side: Side, number: int, trial: Trial, up_to_fen: int) -> list[Line]
     return found
 
 
-def _tables(sides: list[Side]) -> list[dict[str, Any]]:
+def _tables(sides: list[Side], bill: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables of one side, those that the bill went through first to be read, or of both."""
     described = [{t.title: t.rows for t in describe(s.text, language=language())} for s in sides]
     if len(sides) == 1:
-        return [{"title": title, "rows": rows} for title, rows in described[0].items()]
+        traces = bill["result"].layers if "result" in bill else ()
+        titles = {layer.name: layer.title[language()] for layer in sides[0].policy.layers}
+        used = {titles[trace.name] for trace in traces}
+        return [
+            {"title": title, "rows": rows, "used": title in used}
+            for title, rows in described[0].items()
+        ]
     before, after = described
     none: tuple[Row, ...] = ()
     found = []

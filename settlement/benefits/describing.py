@@ -33,6 +33,7 @@ _ASKED: Final = frozenset(
         "until",
     }
 )
+_LANGUAGES: Final = frozenset({"zh", "en"})
 _HEAD: Final = ("format", "version", "area", "title", "sources", "layer", "authorities")
 
 
@@ -59,14 +60,16 @@ def describe(text: str, *, language: Language) -> tuple[Table, ...]:
     """The tables of a policy file that has been loaded before: everything it says, in its order."""
     data = tomllib.loads(text)
     sources: Mapping[str, str] = data.get("sources", {})
-    tables = [Table(_title(data, language), tuple(_head(data, language)))]
+    kinds = {name: str(title[language]) for name, title in data["kinds"].items()}
+    words = _Words(language, kinds)
+    tables = [Table(_title(data, language), tuple(_head(data, words)))]
     for name, value in data.items():
         if name in _HEAD or not isinstance(value, dict | list):
             continue
-        rows = tuple(_rows(name, value, sources, language))
-        tables.append(Table(word(name, language=language), rows))
+        rows = tuple(_rows(name, value, sources, words))
+        tables.append(Table(words.of(name), rows))
     for layer in data.get("layer", []):
-        rows = tuple(_rows("layer", layer, sources, language))
+        rows = tuple(_rows("layer", layer, sources, words))
         tables.append(Table(_title(layer, language), rows))
     return tuple(tables)
 
@@ -91,25 +94,39 @@ def changes(
     return tuple(pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What things are called in a language; a file's kinds of benefit have names of its own."""
+
+    language: Language
+    kinds: Mapping[str, str]
+
+    def of(self, text: str) -> str:
+        return self.kinds.get(text) or word(text, language=self.language)
+
+    def pick(self, chinese: str, english: str) -> str:
+        return english if self.language == "en" else chinese
+
+
 def _title(data: Mapping[str, Any], language: Language) -> str:
     title = data.get("title", {})
     return str(title.get(language) or data.get("name") or data.get("version") or "")
 
 
-def _head(data: Mapping[str, Any], language: Language) -> Iterator[Row]:
+def _head(data: Mapping[str, Any], words: _Words) -> Iterator[Row]:
     for name in ("version", "area", "authorities"):
         if name in data:
-            yield Row(word(name, language=language), "", _value(data[name], language), "")
+            yield Row(words.of(name), "", _value(data[name], words), "")
     for name, value in data.items():
         if name not in _HEAD and not isinstance(value, dict | list):
-            yield Row(word(name, language=language), "", _value(value, language), "")
+            yield Row(words.of(name), "", _value(value, words), "")
 
 
-def _rows(rule: str, value: Any, sources: Mapping[str, str], language: Language) -> Iterator[Row]:
+def _rows(rule: str, value: Any, sources: Mapping[str, str], words: _Words) -> Iterator[Row]:
     """A rule's own row, then those of the rules inside it."""
     if isinstance(value, list):
         for each in value:
-            yield from _rows(rule, each, sources, language)
+            yield from _rows(rule, each, sources, words)
         return
     inner = [(name, each) for name, each in value.items() if _is_rules(name, each)]
     names = {name for name, _ in inner}
@@ -118,18 +135,21 @@ def _rows(rule: str, value: Any, sources: Mapping[str, str], language: Language)
     note = str(plain.pop("note", ""))
     asked = {name: each for name, each in plain.items() if name in _ASKED}
     said = {name: each for name, each in plain.items() if name not in _ASKED and name != "title"}
+    if plain.keys() >= _LANGUAGES:
+        # A kind of benefit: its names and, at most, how it is counted.
+        said = {name: each for name, each in said.items() if name not in _LANGUAGES}
     if "title" in plain:
-        said = {"title": plain["title"].get(language, ""), **said}
-    if asked or said or source or note:
+        said = {"title": plain["title"].get(words.language, ""), **said}
+    if asked or said or source or note or plain.keys() >= _LANGUAGES:
         yield Row(
-            rule=word(rule, language=language),
-            holds=_all(asked, language),
-            says=_all(said, language),
-            source=word(source, language=language) if source not in sources else sources[source],
+            rule=words.of(rule),
+            holds=_all(asked, words),
+            says=_all(said, words),
+            source=words.of(source) if source not in sources else sources[source],
             note=note,
         )
     for name, each in inner:
-        yield from _rows(name, each, sources, language)
+        yield from _rows(name, each, sources, words)
 
 
 def _is_rules(name: str, value: Any) -> bool:
@@ -141,27 +161,24 @@ def _is_rules(name: str, value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _all(named: Mapping[str, Any], language: Language) -> str:
-    colon, semicolon = (": ", "; ") if language == "en" else ("：", "；")
+def _all(named: Mapping[str, Any], words: _Words) -> str:
+    colon, semicolon = words.pick("：", ": "), words.pick("；", "; ")
     return semicolon.join(
-        str(value)
-        if name == "title"
-        else f"{word(name, language=language)}{colon}{_value(value, language)}"
+        str(value) if name == "title" else f"{words.of(name)}{colon}{_value(value, words)}"
         for name, value in named.items()
     )
 
 
-def _value(value: Any, language: Language) -> str:
-    comma = ", " if language == "en" else "、"
+def _value(value: Any, words: _Words) -> str:
+    comma = words.pick("、", ", ")
     if isinstance(value, bool):
-        return word(str(value).lower(), language=language)
+        return words.of(str(value).lower())
     if isinstance(value, list):
-        return comma.join(_value(each, language) for each in value)
+        return comma.join(_value(each, words) for each in value)
     if isinstance(value, dict):
         # A tier, or accumulators: its parts in brackets.
         inside = comma.join(
-            f"{word(name, language=language)} {_value(each, language)}"
-            for name, each in value.items()
+            f"{words.of(name)} {_value(each, words)}" for name, each in value.items()
         )
-        return f"({inside})" if language == "en" else f"（{inside}）"
-    return word(str(value), language=language)
+        return words.pick(f"（{inside}）", f"({inside})")
+    return words.of(str(value))

@@ -40,6 +40,13 @@ _BOTH: Final[Mapping[str, tuple[str, str]]] = {
     "insured_months_below": ("连续参保月数低于", "insured months below"),
     "from": ("自", "from"),
     "until": ("至（不含）", "until (not included)"),
+    # The head of a file.
+    "version": ("版本", "version"),
+    "area": ("统筹区", "area"),
+    "effective_from": ("生效日", "effective from"),
+    "effective_until": ("失效日（不含）", "effective until (not included)"),
+    "authorities": ("上级规定", "authorities"),
+    "name": ("名称", "name"),
     # Figures.
     "amount": ("金额（元）", "amount (yuan)"),
     "rate": ("比例", "rate"),
