@@ -2,7 +2,7 @@
 
 from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
-from .rules import CatalogueItem, Policy
+from .rules import CatalogueItem, NameEnding, Policy
 from .settlements import Hold, Quote, Refund, RefundShare, Settlement, Share
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Hold",
     "LedgerTransaction",
     "Line",
+    "NameEnding",
     "Pickup",
     "Policy",
     "Posting",

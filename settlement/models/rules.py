@@ -42,6 +42,18 @@ class CatalogueItem(models.Model):
     drug_group = models.CharField(max_length=30, default="")
     # Chronic diseases it may be claimed under; empty means any.
     disease_codes = models.JSONField(default=list)
+    # What the package bears and the licence says.
+    barcode = models.CharField(max_length=20, default="")
+    specification = models.CharField(max_length=120, default="")
+    manufacturer = models.CharField(max_length=120, default="")
+    # The substance and form without a brand: products that may stand in for each other share it.
+    generic_name = models.CharField(max_length=120, default="")
+    # 谈判药, 集采, 双通道.
+    negotiated = models.BooleanField(default=False)
+    centrally_purchased = models.BooleanField(default=False)
+    dual_channel = models.BooleanField(default=False)
+    # 限定支付范围 in the catalogue's own words. What refuses a line is the policy's restriction.
+    restricted_use = models.CharField(max_length=600, default="")
     from_date = models.DateField()
     until_date = models.DateField(null=True)
 
@@ -59,4 +71,39 @@ class CatalogueItem(models.Model):
                 name="a_catalogue_item_ends_after_it_begins",
             ),
         ]
-        indexes = [models.Index(fields=["initials"], name="catalogue_by_initials")]
+        # What is typed is looked up byte by byte, whatever the language of the database.
+        indexes = [
+            models.Index(
+                fields=["area_code", column],
+                name=f"catalogue_by_{name}",
+                opclasses=["varchar_pattern_ops"] * 2,
+            )
+            for column, name in (
+                ("national_code", "code"),
+                ("barcode", "barcode"),
+                ("initials", "initials"),
+                ("name", "name"),
+            )
+        ]
+
+
+class NameEnding(models.Model):
+    """What is left of a catalogue name from one of its letters on, in small letters.
+
+    A part of a name is the beginning of one of its endings, so that an ordinary index finds it, on
+    every database and for Chinese as for Latin text. Brands and packs share their names, so these
+    are far fewer than letters in the catalogue. Of all areas; a name no longer used does no harm.
+    """
+
+    ending = models.CharField(max_length=120)
+    name = models.CharField(max_length=120)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "ending"], name="one_ending_of_a_name_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["ending"], name="names_by_ending", opclasses=["varchar_pattern_ops"]
+            )
+        ]

@@ -2,36 +2,37 @@
 
 A policy is stored whole and never changed: what it says goes under a new version. A catalogue is a
 table of what one area pays for, brought up to date row by row. What a policy means is
-`settlement.benefits`' business, what the columns of a catalogue mean is described in
-`docs/catalogue.md`.
+`settlement.benefits`' business; what stands in a catalogue file is `catalogue_files`'.
 """
 
-import csv
-import io
-import re
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from django.db import transaction
 
 from merchants.services import initials_of
+from messaging import sql
 from settlement import benefits
-from settlement.models import CatalogueItem, Policy
+from settlement.models import CatalogueItem, NameEnding, Policy
+from settlement.services.catalogue_files import CatalogueUnreadable, Row, read_catalogue
+
+# title, done, total
+Progress = Callable[[str, int, int], None]
+_SLICE = 5_000
+_KEY = ("area_code", "national_code", "from_date")
+_STORED = tuple(
+    field.name for field in CatalogueItem._meta.concrete_fields if not field.primary_key
+)
 
 
 class PolicyConflict(ValueError):
     """Another text is stored under this version already; the message names both."""
-
-
-class CatalogueUnreadable(ValueError):
-    """Rows that cannot be loaded, or no table at all; `problems` has a sentence for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,165 +72,110 @@ def load_policy_file(*, path: Path, now: datetime) -> LoadedPolicy:
     return LoadedPolicy(row, is_new)
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    read: Callable[[str], Any]
-    expected: str
-    # What an empty cell means; a column without it must be filled.
-    blank: Any = ...
+def check_catalogue(*, area_code: str, content: bytes, progress: Progress | None = None) -> int:
+    """What `load_catalogue` would find in the way, without writing; how many rows there are.
 
-
-def _text(longest: int) -> Callable[[str], str]:
-    def read(cell: str) -> str:
-        if len(cell) > longest or not cell.isprintable():
-            raise ValueError(cell)
-        return cell
-
-    return read
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def read(cell: str) -> str:
-        if cell not in words:
-            raise ValueError(cell)
-        return cell
-
-    return read
-
-
-def _yes_or_no(cell: str) -> bool:
-    return {"yes": True, "no": False}[cell]
-
-
-def _rate_bp(cell: str) -> int:
-    percent = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?%", cell, re.ASCII)
-    if percent is None:
-        raise ValueError(cell)
-    rate_bp = int(percent[1]) * 100 + int((percent[2] or "").ljust(2, "0"))
-    if rate_bp > 10_000:
-        raise ValueError(cell)
-    return rate_bp
-
-
-def _price(cell: str) -> str:
-    if not re.fullmatch(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?", cell, re.ASCII):
-        raise ValueError(cell)
-    return cell
-
-
-def _codes(cell: str) -> list[str]:
-    codes = cell.split()
-    if not all(re.fullmatch(r"[A-Za-z0-9]{1,20}", code, re.ASCII) for code in codes):
-        raise ValueError(cell)
-    return codes
-
-
-COLUMNS: Mapping[str, _Column] = {
-    "national_code": _Column(_text(40), "a text of at most 40 characters"),
-    "name": _Column(_text(120), "a text of at most 120 characters"),
-    "kind": _Column(_one_of(*CatalogueItem.Kind.values), "drug, service or consumable"),
-    "item_class": _Column(_one_of("A", "B", "C", "none"), "A, B, C or none"),
-    "first_pay": _Column(_rate_bp, "a percentage like 10%", blank=0),
-    "price_limit": _Column(_price, "yuan with at most six decimals", blank=""),
-    "covered": _Column(_yes_or_no, "yes or no", blank=True),
-    "account_ok": _Column(_yes_or_no, "yes or no", blank=True),
-    "prescription_only": _Column(_yes_or_no, "yes or no", blank=False),
-    "drug_group": _Column(_text(30), "a group that the policy names", blank=""),
-    # A word that is no disease, such as `none`, keeps an item out of every disease's scope.
-    "disease_codes": _Column(_codes, "disease codes with spaces between", blank=[]),
-    "from_date": _Column(date.fromisoformat, "a day like 2026-01-31"),
-    "until_date": _Column(date.fromisoformat, "a day like 2026-01-31", blank=None),
-}
-
-
-def read_catalogue(content: bytes) -> list[dict[str, Any]]:
-    """The rows of a catalogue CSV in UTF-8, by column; `first_pay` becomes basis points.
-
-    Raises CatalogueUnreadable with every problem there is.
+    Raises CatalogueUnreadable with every problem.
     """
-    try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        table = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CatalogueUnreadable([f"not a CSV file in UTF-8: {error}"]) from None
-    headings = table[0] if table else []
-    if sorted(headings) != sorted(COLUMNS):
-        raise CatalogueUnreadable([f"the first row must name: {', '.join(COLUMNS)}"])
-    rows: list[dict[str, Any]] = []
-    problems: list[str] = []
-    starts: set[tuple[str, date]] = set()
-    for number, cells in enumerate(table[1:], start=2):
-        if not cells:
-            continue
-        row, wrong = _row(dict(zip(headings, cells, strict=False)))
-        if not wrong and (start := (row["national_code"], row["from_date"])) in starts:
-            wrong.append("national_code and from_date are those of an earlier row")
-        elif not wrong:
-            starts.add(start)
-            if row["until_date"] is not None and row["until_date"] <= row["from_date"]:
-                wrong.append("until_date: expected a day after from_date")
-        problems += [f"row {number}: {problem}" for problem in wrong]
-        rows.append(row)
-    if problems:
-        raise CatalogueUnreadable(problems)
-    return rows
+    rows = read_catalogue(content, progress=progress)
+    _check_versions(area_code, rows)
+    return len(rows)
 
 
-def _row(cells: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    row: dict[str, Any] = {}
-    wrong: list[str] = []
-    for name, column in COLUMNS.items():
-        cell = cells.get(name, "").strip()
-        if not cell and column.blank is not ...:
-            row[name] = column.blank
-            continue
-        try:
-            if not cell:
-                raise ValueError(cell)
-            row[name] = column.read(cell)
-        except (ValueError, KeyError):
-            wrong.append(f"{name}: expected {column.expected}, found {cell!r}")
-    return row, wrong
-
-
-def load_catalogue(*, area_code: str, content: bytes) -> int:
+def load_catalogue(*, area_code: str, content: bytes, progress: Progress | None = None) -> int:
     """Add a catalogue's rows to an area, or replace those of the same code and first day.
 
-    All or nothing; what the file does not name stays. Answers how many rows the file has. Raises
-    CatalogueUnreadable.
+    All or nothing; what the file does not name stays, but a row without an end ends where the next
+    one of its code begins. Answers how many rows the file has. Raises CatalogueUnreadable.
     """
-    rows = read_catalogue(content)
-    items = [
-        CatalogueItem(
-            area_code=area_code,
-            national_code=row["national_code"],
-            name=row["name"],
-            initials=initials_of(row["name"]),
-            kind=row["kind"],
-            item_class=row["item_class"],
-            first_pay_bp=row["first_pay"],
-            price_limit=row["price_limit"],
-            covered=row["covered"],
-            account_ok=row["account_ok"],
-            prescription_only=row["prescription_only"],
-            drug_group=row["drug_group"],
-            disease_codes=row["disease_codes"],
-            from_date=row["from_date"],
-            until_date=row["until_date"],
-        )
-        for row in rows
-    ]
-    keys = ("area_code", "national_code", "from_date")
+    rows = read_catalogue(content, progress=progress)
     with transaction.atomic():
-        CatalogueItem.objects.bulk_create(
-            items,
-            batch_size=500,
-            update_conflicts=True,
-            unique_fields=keys,
-            update_fields=[
-                field.name
-                for field in CatalogueItem._meta.concrete_fields
-                if field.name not in (*keys, "id")
-            ],
+        _check_versions(area_code, rows)
+        for at in range(0, len(rows), _SLICE):
+            part = [_stored(area_code, row) for row in rows[at : at + _SLICE]]
+            sql.insert_rows(CatalogueItem, _STORED, part, replacing=_KEY)
+            if progress is not None:
+                progress("storing", at + len(part), len(rows))
+        _end_earlier_versions(area_code)
+        remember_names({row.values["name"] for row in rows})
+    return len(rows)
+
+
+def remember_names(names: Collection[str]) -> None:
+    """Let catalogue names be found by any part of them."""
+    known = {name for (name,) in sql.fetch("SELECT DISTINCT name FROM settlement_nameending")}
+    endings = [
+        (ending, name)
+        for name in sorted(set(names) - known)
+        for ending in sorted({name[at:].lower()[:120] for at in range(len(name))})
+    ]
+    # Another load may store the same name meanwhile.
+    for at in range(0, len(endings), _SLICE):
+        sql.insert_rows(
+            NameEnding,
+            ("ending", "name"),
+            endings[at : at + _SLICE],
+            replacing=("name", "ending"),
         )
-    return len(items)
+
+
+# Brands and pack sizes of one drug share its name.
+_initials = lru_cache(maxsize=50_000)(initials_of)
+
+
+def _stored(area_code: str, row: Row) -> list[object]:
+    values = row.values | {
+        "area_code": area_code,
+        "initials": _initials(row.values["name"]),
+        "first_pay_bp": row.values["first_pay"],
+        "disease_codes": msgspec.json.encode(row.values["disease_codes"]).decode(),
+    }
+    return [values[name] for name in _STORED]
+
+
+def _check_versions(area_code: str, rows: Sequence[Row]) -> None:
+    """Refuse rows with an end after the next version's beginning, in the file and what is stored.
+
+    Two versions on one day would leave it to chance what a line costs. Raises CatalogueUnreadable.
+    """
+    versions: dict[str, dict[date, tuple[date | None, int]]] = defaultdict(dict)
+    for code, start, until in sql.fetch(
+        "SELECT national_code, from_date, until_date FROM settlement_catalogueitem"
+        " WHERE area_code = %s",
+        (area_code,),
+        kinds=(None, "date", "date"),
+    ):
+        versions[code][start] = (until, 0)
+    named: set[str] = set()
+    for row in rows:
+        code = row.values["national_code"]
+        named.add(code)
+        versions[code][row.values["from_date"]] = (row.values["until_date"], row.number)
+    clashes: list[tuple[int, str]] = []
+    for code in named:
+        of_code = sorted(versions[code].items())
+        for (start, (until, number)), (following, (_until, other)) in pairwise(of_code):
+            if until is None or until <= following:
+                continue
+            clashes.append(
+                (
+                    number or other,
+                    f"until_date: {code} from {start} holds until {until}, but from {following}"
+                    " another row holds; expected at most that day",
+                )
+            )
+    if clashes:
+        raise CatalogueUnreadable([f"row {number}: {text}" for number, text in sorted(clashes)])
+
+
+def _end_earlier_versions(area_code: str) -> None:
+    later = (
+        " FROM settlement_catalogueitem later WHERE later.area_code = %s"
+        " AND later.national_code = settlement_catalogueitem.national_code"
+        " AND later.from_date > settlement_catalogueitem.from_date"
+    )
+    sql.run(
+        f"UPDATE settlement_catalogueitem SET until_date = (SELECT MIN(later.from_date){later})"
+        f" WHERE area_code = %s AND until_date IS NULL AND EXISTS (SELECT 1{later})",
+        (area_code, area_code, area_code),
+    )

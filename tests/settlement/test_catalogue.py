@@ -1,29 +1,31 @@
 """Policies and catalogues from files: stored once, never changed, refused with every reason."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from openpyxl import Workbook
 
 from merchants.item_files import HEADINGS
 from settlement.benefits import PolicyError
 from settlement.models import CatalogueItem, Policy
-from settlement.services.catalogue import (
-    COLUMNS,
-    CatalogueUnreadable,
-    PolicyConflict,
-    load_catalogue,
-    load_policy_file,
-    read_catalogue,
-)
+from settlement.selectors.catalogue import equivalents, search
+from settlement.selectors.rules import catalogue_items
+from settlement.services.catalogue import PolicyConflict, load_catalogue, load_policy_file
+from settlement.services.catalogue_files import COLUMNS, CatalogueUnreadable, read_catalogue
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 POLICY = Path(settings.BASE_DIR) / "policies" / "370300-2022.toml"
-HEAD = ",".join(COLUMNS)
+# The columns before marks and bar code came: files that have no more are still catalogues.
+HEAD = (
+    "national_code,name,kind,item_class,first_pay,price_limit,covered,account_ok,"
+    "prescription_only,drug_group,disease_codes,from_date,until_date"
+)
 GOOD = "XA01,阿莫西林胶囊,drug,B,10%,12.5,yes,yes,no,,M01600 M03900,2022-01-01,"
 
 
@@ -72,7 +74,10 @@ def test_a_file_that_is_no_policy_is_not_stored(db: None, tmp_path: Path) -> Non
 
 
 def test_a_catalogue_row_is_read_with_its_rate_in_basis_points_and_blanks_as_defaults() -> None:
-    (row, bare) = read_catalogue(table(GOOD, "S1,诊察费,service,A,,,,,,,,2022-01-01,2023-01-01"))
+    (row, bare) = (
+        row.values
+        for row in read_catalogue(table(GOOD, "S1,诊察费,service,A,,,,,,,,2022-01-01,2023-01-01"))
+    )
     assert (row["first_pay"], row["price_limit"]) == (1000, "12.5")
     assert row["disease_codes"] == ["M01600", "M03900"]
     assert (bare["first_pay"], bare["covered"], bare["account_ok"]) == (0, True, True)
@@ -165,3 +170,176 @@ def test_the_command_loads_unless_it_is_a_dry_run(db: None, tmp_path: Path) -> N
     assert CatalogueItem.objects.count() == 0
     call_command("load_catalogue", "370300", str(path), stdout=StringIO())
     assert CatalogueItem.objects.count() == 1
+
+
+FULL = [
+    "national_code",
+    "name",
+    "kind",
+    "item_class",
+    "barcode",
+    "generic_name",
+    "centrally_purchased",
+    "negotiated",
+    "from_date",
+]
+PRODUCTS: list[list[object]] = [
+    ["XA01", "阿莫西林胶囊", "drug", "A", "6901", "阿莫西林", "yes", "no", "2022-01-01"],
+    ["XA02", "再林 阿莫西林颗粒", "drug", "B", "6902", "阿莫西林", "no", "no", "2022-01-01"],
+    ["XB01", "Bayer阿司匹林片", "drug", "A", "6903", "阿司匹林", "no", "yes", "2022-01-01"],
+    ["XZ99", "明日药", "drug", "A", "6904", "", "no", "no", "2030-01-01"],
+]
+
+
+def as_csv(rows: Sequence[Sequence[object]], encoding: str = "utf-8") -> bytes:
+    return "\n".join(",".join(map(str, row)) for row in [FULL, *rows]).encode(encoding)
+
+
+def as_book(*rows: Sequence[object]) -> bytes:
+    book = Workbook()
+    assert book.active is not None
+    for row in rows:
+        book.active.append(list(row))
+    kept = BytesIO()
+    book.save(kept)
+    return kept.getvalue()
+
+
+def codes_found(text: str, **more: int) -> list[str]:
+    found = search(area_code="370300", text=text, day=date(2026, 1, 1), **more)
+    return [item.national_code for item in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("6902", ["XA02"]),
+        ("690", []),
+        ("xa", ["XA01", "XA02"]),
+        ("XA02", ["XA02"]),
+        ("amxl", ["XA01"]),
+        ("zlamxl", ["XA02"]),
+        ("阿莫", ["XA01", "XA02"]),
+        ("西林", ["XA02", "XA01"]),
+        ("司匹林片", ["XB01"]),
+        ("bayer", ["XB01"]),
+        ("AYER阿", ["XB01"]),
+        ("明日", []),
+        ("%", []),
+        ("_", []),
+        ("'", []),
+        ("\x00", []),
+        ("", []),
+        ("西" * 121, []),
+    ],
+)
+def test_a_product_is_found_by_what_is_typed(db: None, text: str, codes: list[str]) -> None:
+    load_catalogue(area_code="370300", content=as_csv(PRODUCTS))
+    assert sorted(codes_found(text)) == sorted(codes)
+
+
+def test_what_begins_with_the_text_comes_before_what_holds_it(db: None) -> None:
+    load_catalogue(area_code="370300", content=as_csv(PRODUCTS))
+    assert codes_found("阿莫") == ["XA01", "XA02"]
+    assert codes_found("阿莫", limit=1) == ["XA01"]
+    assert codes_found("阿莫", limit=0) == []
+
+
+def test_a_search_tells_marks_and_keeps_to_its_area_and_day(db: None) -> None:
+    load_catalogue(area_code="370300", content=as_csv(PRODUCTS))
+    day = date(2026, 1, 1)
+    marks = {
+        item.national_code: item.marks for item in search(area_code="370300", text="x", day=day)
+    }
+    assert marks == {"XA01": ("centrally_purchased",), "XA02": (), "XB01": ("negotiated",)}
+    assert search(area_code="370100", text="xa", day=day) == []
+    assert search(area_code="370300", text="xa", day=date(2021, 12, 31)) == []
+
+
+def test_the_centrally_purchased_equivalent_shares_the_generic_name(db: None) -> None:
+    load_catalogue(area_code="370300", content=as_csv(PRODUCTS))
+    day = date(2026, 1, 1)
+    alike = equivalents(area_code="370300", generic_name="阿莫西林", day=day)
+    assert [item.national_code for item in alike] == ["XA01"]
+    assert equivalents(area_code="370300", generic_name="", day=day) == []
+
+
+def test_a_new_version_ends_the_open_one_and_each_day_has_its_own(db: None) -> None:
+    load_catalogue(area_code="370300", content=table(GOOD))
+    later = GOOD.replace("2022-01-01", "2023-01-01").replace("10%", "5%")
+    load_catalogue(area_code="370300", content=table(later))
+    for day, rate_bp in ((date(2022, 12, 31), 1000), (date(2023, 1, 1), 500)):
+        facts = catalogue_items(area_code="370300", national_codes=["XA01"], day=day)
+        assert facts["XA01"].first_pay_bp == rate_bp
+        (found,) = search(area_code="370300", text="XA01", day=day)
+        assert found.first_pay_bp == rate_bp
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_two_versions_on_one_day_are_refused(db: None, tmp_path: Path, dry_run: bool) -> None:
+    load_catalogue(area_code="370300", content=table(GOOD.replace("2022", "2023")))
+    path = tmp_path / "catalogue.csv"
+    path.write_bytes(table(GOOD + "2023-01-02"))
+    said = StringIO()
+    with pytest.raises(CommandError, match="1 problems"):
+        call_command("load_catalogue", "370300", str(path), dry_run=dry_run, stderr=said)
+    assert said.getvalue().startswith("row 2: until_date: XA01 from 2022-01-01")
+    assert CatalogueItem.objects.count() == 1
+    path.write_bytes(table(GOOD + "2023-01-01"))
+    call_command("load_catalogue", "370300", str(path), dry_run=dry_run, stdout=StringIO())
+
+
+def test_csv_in_either_character_set_and_a_book_say_the_same() -> None:
+    of_utf8 = read_catalogue(as_csv(PRODUCTS))
+    assert len(of_utf8) == len(PRODUCTS)
+    assert read_catalogue(as_csv(PRODUCTS, "utf-8-sig")) == of_utf8
+    assert read_catalogue(as_csv(PRODUCTS, "gb18030")) == of_utf8
+    with_days = [[*row[:-1], datetime.fromisoformat(str(row[-1]))] for row in PRODUCTS]
+    assert read_catalogue(as_book(FULL, *with_days)) == of_utf8
+
+
+def test_a_formula_in_a_book_is_no_value() -> None:
+    rows = [list(row) for row in PRODUCTS]
+    rows[1][1] = '=A2&"胶囊"'
+    with pytest.raises(CatalogueUnreadable) as unreadable:
+        read_catalogue(as_book(FULL, *rows))
+    (problem,) = unreadable.value.problems
+    assert problem.startswith("row 3: name: expected")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"PK\x03\x04 no book", "not an XLSX file"),
+        (as_book(FULL), "no row under the headings"),
+        (as_book(), "must name national_code"),
+        (as_csv([]), "no row under the headings"),
+        (HEAD.replace("name", "nam").encode(), "names 'nam'"),
+        (HEAD.replace("covered", "name").encode(), "names name twice"),
+        (as_csv([[*PRODUCTS[0], "more"]]), "row 2: more cells than columns"),
+        (b'name\n"' + b"x" * 200_000 + b'"', "field larger than field limit"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_its_reason(
+    content: bytes, problem: str
+) -> None:
+    with pytest.raises(CatalogueUnreadable, match=problem):
+        read_catalogue(content)
+
+
+def test_more_rows_than_any_catalogue_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("settlement.services.catalogue_files.MOST_ROWS", 3)
+    read_catalogue(as_csv(PRODUCTS[:3]))
+    with pytest.raises(CatalogueUnreadable, match="more than 3 rows"):
+        read_catalogue(as_csv(PRODUCTS))
+    monkeypatch.setattr("settlement.services.catalogue_files.MOST_BYTES", 10)
+    with pytest.raises(CatalogueUnreadable, match="larger than"):
+        read_catalogue(as_csv(PRODUCTS))
+
+
+def test_progress_reaches_the_end(db: None) -> None:
+    told: list[tuple[str, int, int]] = []
+    load_catalogue(
+        area_code="370300", content=as_csv(PRODUCTS), progress=lambda *step: told.append(step)
+    )
+    assert told[-1] == ("storing", len(PRODUCTS), len(PRODUCTS))

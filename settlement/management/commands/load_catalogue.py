@@ -6,7 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from settlement.services.catalogue import CatalogueUnreadable, load_catalogue, read_catalogue
+from settlement.management.progress import Shown
+from settlement.services.catalogue import check_catalogue, load_catalogue
+from settlement.services.catalogue_files import CatalogueUnreadable
 
 # More problems than anybody reads at once.
 _SHOWN = 50
@@ -15,7 +17,7 @@ _SHOWN = 50
 class Command(BaseCommand):
     """Adds rows, or replaces those of the same code and first day."""
 
-    help = "Load an area's catalogue (CSV in UTF-8). One bad row, and nothing is written."
+    help = "Load an area's catalogue (CSV or XLSX). One bad row, and nothing is written."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The area and the file."""
@@ -30,17 +32,20 @@ class Command(BaseCommand):
             raise CommandError("an area is six digits, such as 370300")
         try:
             content = options["file"].read_bytes()
-            if options["dry_run"]:
-                count = len(read_catalogue(content))
-                self.stdout.write(f"{count} rows could be loaded; nothing was written")
-                return
-            count = load_catalogue(area_code=area_code, content=content)
+            with Shown() as shown:
+                do = check_catalogue if options["dry_run"] else load_catalogue
+                count = do(area_code=area_code, content=content, progress=shown)
         except CatalogueUnreadable as unreadable:
-            for problem in unreadable.problems[:_SHOWN]:
+            # A dry run is asked for the whole list.
+            shown_first = None if options["dry_run"] else _SHOWN
+            for problem in unreadable.problems[:shown_first]:
                 self.stderr.write(problem)
             raise CommandError(
                 f"{len(unreadable.problems)} problems; nothing was written"
             ) from None
         except OSError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"{count} catalogue rows of {area_code}")
+        if options["dry_run"]:
+            self.stdout.write(f"{count} rows could be loaded; nothing was written")
+        else:
+            self.stdout.write(f"{count} catalogue rows of {area_code}")
