@@ -5,7 +5,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund, workbench
+from portal.views import citizen, counter, entrance, fund, slips, workbench
 
 app_name = "portal"
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("counter/clinic/", counter.clinic, name="clinic"),
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),
     path("counter/look/<slug:name>", counter.look, name="look"),
+    path("slips/<uuid:settlement_id>/", slips.page, name="slip"),
     path("fund/", fund.page, name="fund"),
     path("fund/workbench/", workbench.page, name="workbench"),
     path("fund/overview.json", fund.figures, name="figures"),

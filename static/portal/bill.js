@@ -270,6 +270,11 @@ export class Bill {
             ? h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person"))
             : null,
           h(
+            "a",
+            { class: "button quiet", "data-part": "slip", target: "_blank", rel: "noopener", href: `/slips/${settlement.settlement_id}/` },
+            gettext("Slip"),
+          ),
+          h(
             "button",
             { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
             gettext("Refund"),

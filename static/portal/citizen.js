@@ -110,6 +110,7 @@ function settlementRow(row) {
       row.refunded_fen
         ? h("span", { class: "tag warn" }, `${gettext("Refunded")} ${yuan(row.refunded_fen)}`)
         : null,
+      h("a", { class: "slip-link", href: `/slips/${row.settlement_id}/` }, gettext("Slip")),
       h("span", { class: "muted" }, ` ${dayAndTime(row.accepted_at)}`),
     ),
   );

@@ -95,7 +95,7 @@ function show(figures) {
   rows(
     part(root, "recent"),
     figures.recent.map((row) => [
-      h("span", {}, dayAndTime(row.accepted_at)),
+      h("a", { href: `/slips/${row.settlement_id}/` }, dayAndTime(row.accepted_at)),
       h("span", {}, row.merchant_name),
       h("span", { class: `tag ${row.state === "posted" ? "good" : ""}` }, state(row.state)),
       yuan(row.pool_fen),

@@ -237,3 +237,25 @@ def test_what_is_wrong_with_a_line_is_said_once_and_unsaid_when_put_right(
     page.click("[data-part=quote]")
     page.locator("[data-part=pay-step] > [data-part=state].bad").wait_for()
     assert line.inner_text().count("第 1 行") == 1
+
+
+def test_a_purchase_leads_to_one_slip_on_the_phone_and_at_the_counter(
+    visitor: Callable[..., Visitor],
+) -> None:
+    citizen = visitor("citizen", size=PHONE)
+    before = settled_so_far(citizen)
+    counter = visitor("pharmacist")
+    serve_one(counter, code_on(citizen.page), ["6900000000042"])
+    counter.page.click("[data-part=quote]")
+    counter.page.click("[data-part=confirm]")
+    counter.page.locator(".done-card").wait_for()
+    citizen.page.locator("#settlements .row").nth(before).wait_for(timeout=10_000)
+    citizen.page.locator("#settlements .slip-link").first.click()
+    citizen.page.locator(".slip h1").wait_for()
+    assert citizen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert citizen.page.locator(".slip footer .tag.good").is_visible()
+    with counter.page.expect_popup() as opened:
+        counter.page.click("[data-part=slip]")
+    opened.value.locator(".slip h1").wait_for()
+    total = ".share.sum dd"
+    assert opened.value.locator(total).inner_text() == citizen.page.locator(total).inner_text()

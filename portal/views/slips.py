@@ -1,0 +1,35 @@
+"""The slip as a page that can be printed: for its member, its merchant's operators, fund staff."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from portal.roles import roles_of
+from settlement.selectors.presence import NotFound
+from settlement.selectors.slips import slip_sheet
+from settlement.services.pricing import language
+
+
+@never_cache
+@require_GET
+@login_required
+def page(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
+    """One settlement's slip; 404 for one that is not this person's to see."""
+    roles = roles_of(request.user)
+    for allowed, narrowed in (
+        (roles.fund, {}),
+        (roles.operator, {"merchant_id": roles.operator and roles.operator.merchant_id}),
+        (roles.member, {"member_id": roles.member and roles.member.pk}),
+    ):
+        if not allowed:
+            continue
+        try:
+            sheet = slip_sheet(settlement_id=settlement_id, language=language(), **narrowed)
+        except NotFound:
+            continue
+        return render(request, "portal/slip.html", {"slip": sheet})
+    raise Http404
