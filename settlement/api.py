@@ -4,9 +4,10 @@ Shapes are the msgspec structs of `settlement.requests`; the API document is gen
 very structs, so that it cannot say something else.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -55,6 +56,8 @@ class ReadEndpoint(SignedEndpoint):
     """A read by its name."""
 
     reading: ClassVar[str]
+    # What the query may name besides what the address does.
+    parameters: ClassVar[tuple[OpenApiParameter, ...]] = ()
 
     def answer(
         self,
@@ -67,8 +70,11 @@ class ReadEndpoint(SignedEndpoint):
         params: dict[str, Any],
     ) -> Answer:
         """Look it up."""
-        # Only what the address itself names: a query that nobody asked for is not read.
-        found = operations.look(self.reading, terminal=terminal, now=now, **self.kwargs)
+        # Only what the address and the endpoint name: a query that nobody asked for is not read.
+        asked = {each.name: params[each.name] for each in self.parameters if each.name in params}
+        found = operations.look(
+            self.reading, terminal=terminal, now=now, **{**asked, **self.kwargs}
+        )
         return Answer(status=200, body=to_json(found))
 
     def get(self, request: Request, **params: Any) -> Response:
@@ -194,6 +200,19 @@ class RefundRecordEndpoint(ReadEndpoint):
 
     reading = "refund"
     route = "refunds/{refund_id}"
+
+
+@documented
+class CatalogueEndpoint(ReadEndpoint):
+    """Search the catalogue of the merchant's area (医保目录)."""
+
+    reading = "catalogue"
+    route = "catalogue"
+    parameters = (
+        OpenApiParameter("query", str, required=True),
+        OpenApiParameter("day", date, description="the service date, today when absent"),
+        OpenApiParameter("limit", int, description="1 to 100, 20 when absent"),
+    )
 
 
 @documented

@@ -7,8 +7,8 @@ through `look`.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -22,6 +22,7 @@ from merchants import services as institutions
 from merchants.selectors import TerminalFacts
 from messaging import inbox
 from messaging.bodies import FieldInvalid, Payload, decode, to_json
+from messaging.days import business_date
 from messaging.inbox import Answer
 from messaging.wakeup import wake_after_commit
 from settlement import tasks
@@ -37,6 +38,7 @@ from settlement.requests import (
     SettleRequest,
 )
 from settlement.selectors import records
+from settlement.selectors.catalogue import search as search_catalogue
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
@@ -153,14 +155,16 @@ def _uuid(field: str, value: Any) -> UUID:
 
 def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
     """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund,
-    slip, items, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid; and MerchantSuspended or
-    AgreementNotInForce for what is more than the record of what was done."""
+    slip, items, catalogue, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid; and
+    MerchantSuspended or AgreementNotInForce for what is more than the record of what was done."""
     merchant_id = terminal.merchant_id
     if name not in RECORDS:
         institutions.check_merchant(terminal)
     match name:
         case "items":
             return _items(merchant_id, params)
+        case "catalogue":
+            return _catalogue(terminal.area_code, now, params)
         case "outcome":
             path, answer = inbox.outcome(
                 actor=f"terminal:{terminal.terminal_id}",
@@ -204,11 +208,28 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
 
 
 def _items(merchant_id: int, params: dict[str, Any]) -> dict[str, Any]:
-    try:
-        limit = min(100, max(1, int(params.get("limit", 20))))
-    except ValueError:
-        raise FieldInvalid(param="limit", field="limit", problem="not a number") from None
+    limit = _limit(params)
     found = merchants.search_items(
         merchant_id=merchant_id, query=str(params.get("query", ""))[:120], limit=limit
     )
     return {"items": [item.described() for item in found]}
+
+
+def _limit(params: dict[str, Any]) -> int:
+    try:
+        return min(100, max(1, int(params.get("limit", 20))))
+    except ValueError:
+        raise FieldInvalid(param="limit", field="limit", problem="not a number") from None
+
+
+def _catalogue(area_code: str, now: datetime, params: dict[str, Any]) -> dict[str, Any]:
+    day = business_date(now)
+    if asked := str(params.get("day", "")):
+        try:
+            day = date.fromisoformat(asked)
+        except ValueError:
+            raise FieldInvalid(param="day", field="day", problem="not a day") from None
+    found = search_catalogue(
+        area_code=area_code, text=str(params.get("query", "")), day=day, limit=_limit(params)
+    )
+    return {"items": [asdict(entry) for entry in found]}

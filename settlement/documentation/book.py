@@ -36,7 +36,12 @@ def documented(endpoint: type) -> type:
         )
         return extend_schema_view(post=described)(endpoint)
     name = f"look_{endpoint.reading}"  # type: ignore[attr-defined]
-    described = extend_schema(operation_id=name, summary=summary, responses={200: {}})
+    described = extend_schema(
+        operation_id=name,
+        summary=summary,
+        parameters=list(getattr(endpoint, "parameters", ())),
+        responses={200: {}},
+    )
     return extend_schema_view(get=described)(endpoint)
 
 

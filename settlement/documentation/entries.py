@@ -25,7 +25,7 @@ from . import answers
 from .answers import AnswerShape
 
 TAGS = {
-    "terminals": "Becoming a terminal, and the merchant's item list.",
+    "terminals": "Becoming a terminal, the merchant's item list, and its area's catalogue.",
     "scans": "A code presented for a declared use: who is covered, and for what.",
     "visits": "A clinic's or hospital's visit: 挂号, 就诊, 取药.",
     "bills": "Who pays what: estimates, quotes, settlements, slips, refunds.",
@@ -138,6 +138,16 @@ ENTRIES: dict[str, Entry] = {
         refusals=("public_key_invalid", "key_in_use"),
     ),
     "look_items": Entry("terminals", 200, answers.Items, refusals=("field_invalid",)),
+    "look_catalogue": Entry(
+        "terminals",
+        200,
+        answers.CatalogueFound,
+        None,
+        "By the whole bar code, by the beginning of the national code, of the name's pinyin "
+        "initials or of the name, or by a part of the name; the likeliest first. Ask it at "
+        "each keystroke.",
+        ("field_invalid",),
+    ),
     "save_items": Entry("terminals", 200, answers.Saved, SaveItemsRequest),
     "scan": Entry(
         "scans",

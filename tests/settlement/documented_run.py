@@ -93,6 +93,7 @@ def _terminal(run: Run, till: Till) -> None:
         },
     )
     run.get("look_items", till, "items?query=amxl&limit=5")
+    run.get("look_catalogue", till, "catalogue?query=X&limit=1")
 
 
 def _scan(world: World, use: str) -> dict[str, Any]:

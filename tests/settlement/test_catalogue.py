@@ -7,6 +7,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from openpyxl import Workbook
@@ -18,6 +19,7 @@ from settlement.selectors.catalogue import equivalents, search
 from settlement.selectors.rules import catalogue_items
 from settlement.services.catalogue import PolicyConflict, load_catalogue, load_policy_file
 from settlement.services.catalogue_files import COLUMNS, CatalogueUnreadable, read_catalogue
+from tests.world import World
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 POLICY = Path(settings.BASE_DIR) / "policies" / "370300-2022.toml"
@@ -343,3 +345,32 @@ def test_progress_reaches_the_end(db: None) -> None:
         area_code="370300", content=as_csv(PRODUCTS), progress=lambda *step: told.append(step)
     )
     assert told[-1] == ("storing", len(PRODUCTS), len(PRODUCTS))
+
+
+def test_a_till_searches_the_catalogue_of_its_area_by_day(db: None, now: datetime) -> None:
+    with time_machine.travel(now, tick=False):
+        world = World.made()
+        till = world.till(world.pharmacy)
+        area_code = world.pharmacy.area_code
+        later = [[*row[:-1], "2026-11-21"] for row in PRODUCTS]
+        load_catalogue(area_code=area_code, content=as_csv(later))
+        load_catalogue(area_code="990000", content=as_csv(PRODUCTS))
+        assert till.get("catalogue?query=6902").body == {"items": []}
+        (item,) = till.get("catalogue?query=6902&day=2026-11-21").body["items"]
+        assert (item["national_code"], item["barcode"]) == ("XA02", "6902")
+        assert len(till.get("catalogue?query=XA0&day=2026-11-21&limit=1").body["items"]) == 1
+        assert till.get("catalogue").body == {"items": []}
+
+
+@pytest.mark.parametrize(("query", "param"), [("day=today", "day"), ("limit=many", "limit")])
+def test_a_search_that_cannot_be_read_is_refused_by_its_member(
+    db: None, now: datetime, query: str, param: str
+) -> None:
+    with time_machine.travel(now, tick=False):
+        world = World.made()
+        refused = world.till(world.pharmacy).get(f"catalogue?query=x&{query}")
+    assert (refused.status, refused.body["code"], refused.body["param"]) == (
+        422,
+        "field_invalid",
+        param,
+    )

@@ -373,6 +373,11 @@ class Terminal:
         found = self._read("/items", urlencode({"query": query, "limit": limit}))
         return list(found["items"])
 
+    def catalogue(self, query: str, *, limit: int = 20) -> list[Json]:
+        """Search the area's catalogue of today by name, national code, bar code or initials."""
+        found = self._read("/catalogue", urlencode({"query": query, "limit": limit}))
+        return list(found["items"])
+
     def put_items(
         self, items: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> Json:

@@ -18,11 +18,12 @@ from .bills import (
 )
 from .presence import FeeBatchAnswer, PickedUp, Prescribed, ScanAnswer, VisitOpened, VisitRecord
 from .shapes import AnswerShape, Problem
-from .terminals import AnswerKeys, Enrolled, Items, Rolled, Saved
+from .terminals import AnswerKeys, CatalogueFound, Enrolled, Items, Rolled, Saved
 
 __all__ = [
     "AnswerKeys",
     "AnswerShape",
+    "CatalogueFound",
     "Enrolled",
     "Estimated",
     "FeeBatchAnswer",

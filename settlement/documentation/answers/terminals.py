@@ -68,6 +68,36 @@ class Items(AnswerShape):
     items: list[Item]
 
 
+class CatalogueEntry(AnswerShape):
+    """An entry of the area's catalogue on the day asked for."""
+
+    national_code: str
+    name: str
+    kind: Annotated[str, Meta(description="drug, service or consumable.")]
+    item_class: Annotated[str, Meta(description="A 甲, B 乙, C 丙, or none.")]
+    first_pay_bp: Annotated[int, Meta(description="What the member pays first, basis points.")]
+    price_limit: Annotated[str, Meta(description="Decimal yuan a unit; empty: no limit.")]
+    covered: bool
+    generic_name: str
+    specification: str
+    manufacturer: str
+    barcode: str
+    restricted_use: Annotated[str, Meta(description="限定支付范围 in words.")]
+    marks: Annotated[
+        list[str],
+        Meta(
+            description="Those it bears of negotiated 谈判药, centrally_purchased 集采, "
+            "dual_channel 双通道, prescription_only."
+        ),
+    ]
+
+
+class CatalogueFound(AnswerShape):
+    """What a search of the catalogue found, the likeliest first."""
+
+    items: list[CatalogueEntry]
+
+
 class Saved(AnswerShape):
     """How many items were saved, and the codes among them that no fund pays for."""
 
