@@ -299,5 +299,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "celery": {"level": "INFO"},
         "kombu": {"level": "WARNING"},
+        # It tells of every table of a font that a document takes over.
+        "fontTools": {"level": "WARNING"},
     },
 }

@@ -24,6 +24,7 @@ urlpatterns = [
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),
     path("counter/look/<slug:name>", counter.look, name="look"),
     path("slips/<uuid:settlement_id>/", slips.page, name="slip"),
+    path("slips/<uuid:settlement_id>.pdf", slips.document, name="slip_pdf"),
     path("fund/", fund.page, name="fund"),
     path("fund/workbench/", workbench.page, name="workbench"),
     path("fund/overview.json", fund.figures, name="figures"),

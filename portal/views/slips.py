@@ -1,5 +1,6 @@
-"""The slip as a page that can be printed: for its member, its merchant's operators, fund staff."""
+"""The slip as a page and as a PDF: for its member, its merchant's operators, fund staff."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -9,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from portal.roles import roles_of
+from portal.slip_pdf import slip_pdf
 from settlement.selectors.presence import NotFound
 from settlement.selectors.slips import slip_sheet
 from settlement.services.pricing import language
@@ -19,6 +21,23 @@ from settlement.services.pricing import language
 @login_required
 def page(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
     """One settlement's slip; 404 for one that is not this person's to see."""
+    return render(request, "portal/slip.html", {"slip": _sheet(request, settlement_id)})
+
+
+@never_cache
+@require_GET
+@login_required
+def document(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
+    """The same slip as a PDF to keep."""
+    response = HttpResponse(
+        slip_pdf(_sheet(request, settlement_id)), content_type="application/pdf"
+    )
+    response["Content-Disposition"] = f'inline; filename="slip-{settlement_id}.pdf"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _sheet(request: HttpRequest, settlement_id: UUID) -> dict[str, Any]:
     roles = roles_of(request.user)
     for allowed, narrowed in (
         (roles.fund, {}),
@@ -28,8 +47,7 @@ def page(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
         if not allowed:
             continue
         try:
-            sheet = slip_sheet(settlement_id=settlement_id, language=language(), **narrowed)
+            return slip_sheet(settlement_id=settlement_id, language=language(), **narrowed)
         except NotFound:
             continue
-        return render(request, "portal/slip.html", {"slip": sheet})
     raise Http404

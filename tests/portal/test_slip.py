@@ -1,13 +1,17 @@
 """The slip: every fen explained, the same to the fen when worked out by others, seen by its own."""
 
+import hashlib
+import io
 from collections.abc import Callable
 from typing import Any
 
+import pypdf
 import pytest
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from portal.slip_pdf import FONT, printable, slip_pdf
 from settlement.models import Settlement
 from settlement.selectors.slips import slip_sheet
 from tests.settlement.test_refunds import give_back, sale
@@ -121,3 +125,68 @@ def test_figures_that_no_longer_follow_from_their_inputs_are_told(
 def test_a_visitor_is_asked_to_sign_in(client: Client, world: World) -> None:
     answer = client.get("/slips/00000000-0000-7000-8000-000000000000/")
     assert answer.status_code == 302
+
+
+# --- As a PDF ---------------------------------------------------------------------------------
+
+FONT_SHA256 = "27a8ad73957bcb11e8f14c0a120833eb0426f5f9776e6f3446c693ad02122dc1"
+
+
+def text_of(content: bytes) -> str:
+    pages = pypdf.PdfReader(io.BytesIO(content)).pages
+    # The reader gives each Latin letter both of its bytes.
+    return "\n".join(page.extract_text() for page in pages).replace("\0", "")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("zh-hans", ["医疗费用结算单", "统筹基金", "起付线"]), ("en", ["Settlement slip", "pool"])],
+)
+def test_the_pdf_says_in_either_language_what_the_page_says(
+    signed_in: Callable[[str], Client], world: World, language: str, words: list[str]
+) -> None:
+    settled = sale(world, world.till(), line("A4", "60", "18.6"), line("A5", "1", "128"))
+    client = signed_in("citizen")
+    answer = client.get(
+        f"/slips/{settled['settlement_id']}.pdf", headers={"accept-language": language}
+    )
+    assert answer["Content-Type"] == "application/pdf"
+    assert answer.content.startswith(b"%PDF-")
+    text = text_of(answer.content)
+    for said in [*words, "阿莫西林胶囊", "1,244.00", "92.80", settled["settlement_id"]]:
+        assert said in text, said
+    again = client.get(
+        f"/slips/{settled['settlement_id']}.pdf", headers={"accept-language": language}
+    )
+    assert again.content == answer.content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pdf_of_five_hundred_lines_holds_every_one(world: World) -> None:
+    settled = sale(
+        world, world.till(), *[line("A6", "1", "0.01", amount_fen=1)] * 500,
+        benefit_kind="pharmacy_account", disease_code=None,
+    )  # fmt: skip
+    sheet = slip_sheet(settlement_id=settled["settlement_id"], language="zh")
+    text = text_of(slip_pdf(sheet))
+    assert "500. 自制茶包" in text
+    assert text.count("自制茶包") == 500
+
+
+def test_a_character_that_the_font_has_not_is_written_as_its_code_point() -> None:
+    assert printable("王龘 ¥1 ×") == "王[U+9F98] ¥1 ×"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["cashier", "nobody"])
+def test_the_pdf_is_for_those_who_may_see_the_slip(
+    signed_in: Callable[[str], Client], world: World, name: str
+) -> None:
+    settled = sale(world, world.till())
+    assert signed_in(name).get(f"/slips/{settled['settlement_id']}.pdf").status_code == 404
+
+
+def test_the_font_is_the_one_that_was_taken_in_and_brings_its_licence() -> None:
+    assert hashlib.sha256(FONT.read_bytes()).hexdigest() == FONT_SHA256
+    assert "SIL OPEN FONT LICENSE" in (FONT.parent / "LICENSE").read_text()
