@@ -6,7 +6,7 @@ table of what one area pays for, brought up to date row by row. What a policy me
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -20,10 +20,8 @@ from merchants.services import initials_of
 from messaging import sql
 from settlement import benefits
 from settlement.models import CatalogueItem, NameEnding, Policy
-from settlement.services.catalogue_files import CatalogueUnreadable, Row, read_catalogue
+from settlement.services.catalogue_files import CatalogueUnreadable, Progress, Row, read_catalogue
 
-# title, done, total
-Progress = Callable[[str, int, int], None]
 _SLICE = 5_000
 _KEY = ("area_code", "national_code", "from_date")
 _STORED = tuple(

@@ -19,6 +19,8 @@ from settlement.models import CatalogueItem
 # Ten times the largest national list; more is a mistake, and memory.
 MOST_ROWS = 2_000_000
 MOST_BYTES = 512 * 1024 * 1024
+# title, done, total
+Progress = Callable[[str, int, int], None]
 _ZIP = b"PK\x03\x04"
 _EVERY = 5_000
 
@@ -128,16 +130,14 @@ COLUMNS: Mapping[str, _Column] = {
 NEEDED = tuple(name for name, column in COLUMNS.items() if column.blank is ...)
 
 
-def read_catalogue(
-    content: bytes, *, progress: Callable[[str, int, int], None] | None = None
-) -> list[Row]:
+def read_catalogue(content: bytes, *, progress: Progress | None = None) -> list[Row]:
     """The rows of a CSV or XLSX file, told apart by their first bytes; `first_pay` becomes basis
     points. Raises CatalogueUnreadable with every problem there is.
     """
     if len(content) > MOST_BYTES:
         raise CatalogueUnreadable([f"larger than {MOST_BYTES // 1024**2} MiB"])
     is_book = content.startswith(_ZIP)
-    table = _table_of_xlsx(content) if is_book else _table_of_csv(content)
+    table = (_table_of_xlsx if is_book else _table_of_csv)(content, progress)
     headings = [heading.strip() for heading in table[0]] if table else []
     _check_headings(headings)
     # In a spreadsheet a formula is not its value, and nothing here calculates it.
@@ -183,16 +183,18 @@ def _check_headings(headings: list[str]) -> None:
         raise CatalogueUnreadable(problems)
 
 
-def _counted(rows: Iterable[list[str]]) -> list[list[str]]:
+def _counted(rows: Iterable[list[str]], total: int, progress: Progress | None) -> list[list[str]]:
     table: list[list[str]] = []
     for row in rows:
+        if progress is not None and len(table) % _EVERY == 0:
+            progress("reading", len(table), total)
         if len(table) > MOST_ROWS:
             raise CatalogueUnreadable([f"more than {MOST_ROWS} rows"])
         table.append(row)
     return table
 
 
-def _table_of_csv(content: bytes) -> list[list[str]]:
+def _table_of_csv(content: bytes, progress: Progress | None) -> list[list[str]]:
     # Almost no GB 18030 text happens to be valid UTF-8, so UTF-8 is tried first.
     for encoding in ("utf-8-sig", "gb18030"):
         try:
@@ -200,18 +202,20 @@ def _table_of_csv(content: bytes) -> list[list[str]]:
         except UnicodeDecodeError:
             continue
         try:
-            return _counted(csv.reader(io.StringIO(text, newline=""), strict=True))
+            rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+            return _counted(rows, text.count("\n"), progress)
         except csv.Error as error:
             raise CatalogueUnreadable([f"not a CSV file: {error}"]) from None
     raise CatalogueUnreadable(["not a CSV file in UTF-8 or GB 18030"])
 
 
-def _table_of_xlsx(content: bytes) -> list[list[str]]:
+def _table_of_xlsx(content: bytes, progress: Progress | None) -> list[list[str]]:
     try:
         book = load_workbook(io.BytesIO(content), read_only=True)
         try:
             sheet = book.worksheets[0]
-            return _counted([_cell(value) for value in row] for row in sheet.values)
+            rows = ([_cell(value) for value in row] for row in sheet.values)
+            return _counted(rows, sheet.max_row or 0, progress)
         finally:
             book.close()
     except CatalogueUnreadable:

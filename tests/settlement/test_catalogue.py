@@ -339,11 +339,17 @@ def test_more_rows_than_any_catalogue_has_are_refused(monkeypatch: pytest.Monkey
         read_catalogue(as_csv(PRODUCTS))
 
 
-def test_progress_reaches_the_end(db: None) -> None:
+def test_progress_is_told_of_a_book_and_reaches_the_end(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("settlement.services.catalogue_files._EVERY", 2)
     told: list[tuple[str, int, int]] = []
     load_catalogue(
-        area_code="370300", content=as_csv(PRODUCTS), progress=lambda *step: told.append(step)
+        area_code="370300",
+        content=as_book(FULL, *PRODUCTS),
+        progress=lambda *step: told.append(step),
     )
+    assert told[:2] == [("reading", 0, 5), ("reading", 2, 5)]
     assert told[-1] == ("storing", len(PRODUCTS), len(PRODUCTS))
 
 
