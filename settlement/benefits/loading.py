@@ -47,16 +47,25 @@ def load_policy(text: str, *, name: str) -> Policy:
     """
     try:
         # A decimal written without quotes keeps its digits; it never becomes a binary float.
-        data = tomllib.loads(text, parse_float=str)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError([f"{name}: not readable as TOML: {error}"]) from None
-    problems: list[str] = []
-    top = Table(problems, name, "", data)
-    policy = _policy(Reader(top), name, hashlib.sha256(text.encode()).hexdigest())
-    top.finish()
+        data = _read(text, name)
+        problems: list[str] = []
+        top = Table(problems, name, "", data)
+        policy = _policy(Reader(top), name, hashlib.sha256(text.encode()).hexdigest())
+        top.finish()
+    except RecursionError:
+        # A draft is typed by hand: brackets in brackets without end are bad input, not a fault.
+        raise PolicyError([f"{name}: nested too deeply: expected a few levels of tables"]) from None
     if problems:
         raise PolicyError(problems)
     return policy
+
+
+def _read(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text, parse_float=str)
+    except ValueError as error:
+        # Not TOML, or a number of thousands of digits.
+        raise PolicyError([f"{name}: not readable as TOML: {error}"]) from None
 
 
 def _policy(reader: Reader, name: str, sha256: str) -> Policy:

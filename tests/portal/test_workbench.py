@@ -122,7 +122,8 @@ def test_a_broken_draft_is_told_where_and_what_was_expected(fund: Client, world:
     (problem,) = response.context["problems"]
     assert "rate" in problem
     assert "180%" in problem
-    for nonsense in ("no toml at all [", "format = 1", "\x00"):
+    deep = ("a = " + "[" * 100_000, "a = " + "{b=" * 60_000, "format" + ".a" * 3_000 + " = 1")
+    for nonsense in ("no toml at all [", "format = 1", "\x00", "x = " + "9" * 5_000, *deep):
         answer = fund.post(PATH, filled(world, draft=nonsense))
         assert answer.status_code == 200
         assert answer.context["problems"] or answer.context["form"].errors
