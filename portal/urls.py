@@ -5,7 +5,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund, slips, workbench
+from portal.views import citizen, counter, entrance, fund, slips, trying, workbench
 
 app_name = "portal"
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path("me/code.json", citizen.code, name="code"),
     path("me/code.svg", citizen.code_picture, name="code_picture"),
     path("me/settlements.json", citizen.settlements, name="settlements"),
+    path("me/try/", trying.page, name="try"),
     path("counter/pharmacy/", counter.pharmacy, name="pharmacy"),
     path("counter/clinic/", counter.clinic, name="clinic"),
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),

@@ -19,6 +19,8 @@ from voucher.models import Enrolment
 MOST_YUAN = Decimal(10_000_000)
 # A city's rules are some tens of thousands of characters.
 DRAFT_CHARACTERS = 200_000
+# A key of thousands of parts would take minutes to read; no rule needs a line of this length.
+DRAFT_LINE_CHARACTERS = 2_000
 _YEAR_CHARACTERS = 4_000
 
 _SITES = [("pharmacy", _("Pharmacy")), ("clinic", _("Clinic")), ("hospital", _("Hospital"))]
@@ -93,6 +95,17 @@ class WorkbenchForm(forms.Form):
         self.fields["left"].choices = versions  # type: ignore[attr-defined]
         self.fields["right"].choices = [("", "—"), *versions]  # type: ignore[attr-defined]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
+
+    def clean_draft(self) -> str:
+        """The text, none of whose lines is longer than a rule could be."""
+        draft: str = self.cleaned_data["draft"]
+        for number, line in enumerate(draft.splitlines(), start=1):
+            if len(line) > DRAFT_LINE_CHARACTERS:
+                raise ValidationError(
+                    _("Line %(number)s is too long: at most %(most)s characters"),
+                    params={"number": number, "most": DRAFT_LINE_CHARACTERS},
+                )
+        return draft
 
     def clean_up_to(self) -> int:
         """Fen; a curve to nothing is a curve to the default."""

@@ -4,6 +4,7 @@ It reads policies and writes nothing; a pasted draft lives as long as the reques
 is worked out by `settlement.benefits`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -90,12 +91,28 @@ def page(request: HttpRequest) -> HttpResponse:
     if data is None:
         trial, up_to_fen = _first_look(left, kinds), 2_000_000
         found |= _looked_at([left], trial, up_to_fen)
-    elif form.is_valid():
+    elif form.is_valid() and _counted(left.policy, form):
         sides, found["problems"] = _sides(left, rows, form)
         trial = form.trial(service_date=business_date(timezone.now()), away_area=_AWAY)
         found |= _looked_at(sides, trial, form.cleaned_data["up_to"])
         found["breaches"] = check_floors(sides[-1].policy, authorities()) if sides[1:] else ()
     return render(request, "portal/workbench.html", found)
+
+
+def _counted(policy: benefits.Policy, form: WorkbenchForm) -> bool:
+    """Whether the policy counts in every name of the year to date; one that it does not know would
+    change nothing, and is named beside the field."""
+    known = [
+        re.compile(re.sub(r"\\{\w+\\}", "[^.]+", re.escape(name))) for name in policy.accumulators
+    ]
+    for name in form.cleaned_data["year_to_date"]:
+        if not any(pattern.fullmatch(name) for pattern in known):
+            form.add_error(
+                "year_to_date",
+                _("%(name)s: these rules count in %(known)s")
+                % {"name": name, "known": ", ".join(sorted(policy.accumulators))},
+            )
+    return form.is_valid()
 
 
 def _chosen(rows: Sequence[Policy], data: QueryDict | None) -> Policy | None:

@@ -251,10 +251,15 @@ def covered_member(facts: MemberFacts, *, desk: Desk, service_date: date) -> ben
     if service_date != desk.day:
         facts = members.member_facts(member_id=facts.member_id, day=service_date)
         check_member(facts, desk=desk)
+    return calculator_member(facts, day=service_date)
+
+
+def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:
+    """The member of these facts as the calculator takes one, as of their day."""
     return benefits.Member(
         scheme=facts.scheme,  # type: ignore[arg-type]
         category=facts.category,
-        age=facts.age_on(service_date),
+        age=facts.age_on(day),
         aid=facts.aid_category,
         pool_in_force=facts.pool_in_force,
         account_in_force=facts.account_in_force,

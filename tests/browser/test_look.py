@@ -12,6 +12,7 @@ PAGES = [
     ("", "/"),
     ("", "/login/"),
     ("citizen", "/me/"),
+    ("citizen", "/me/try/"),
     ("pharmacist", "/counter/pharmacy/"),
     ("cashier", "/counter/clinic/"),
     ("fund", "/fund/"),
