@@ -37,7 +37,7 @@ from settlement.requests import (
     ScanRequest,
     SettleRequest,
 )
-from settlement.selectors import records
+from settlement.selectors import records, slips
 from settlement.selectors.catalogue import search as search_catalogue
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
@@ -196,7 +196,7 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
                 merchant_id=merchant_id,
             )
         case "slip":
-            return records.slip(
+            return slips.slip(
                 settlement_id=_uuid("settlement_id", params["settlement_id"]),
                 merchant_id=merchant_id,
             )

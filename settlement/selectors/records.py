@@ -26,7 +26,8 @@ def _moment(at: datetime | None) -> str | None:
     return moment(at) if at else None
 
 
-def _language() -> benefits.Language:
+def current_language() -> benefits.Language:
+    """The calculator's word for the active language."""
     return "en" if (get_language() or "").startswith("en") else "zh"
 
 
@@ -106,7 +107,7 @@ def settlement_record(
             benefits.explain(
                 result,
                 policy=compiled_policy(row.policy_id),
-                language=_language(),
+                language=current_language(),
                 audience=audience,
             )
         ),
@@ -233,23 +234,3 @@ def visits_today(*, merchant_id: int, now: datetime) -> list[dict[str, Any]]:
         .order_by("-opened_at")[:100]
     )
     return [_visit_head(row) for row in rows]
-
-
-def slip(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
-    """The one-bill slip (一单制结算单) of a settlement of this merchant. Raises NotFound."""
-    row = (
-        Settlement.objects.select_related("merchant", "member")
-        .filter(pk=settlement_id, merchant_id=merchant_id)
-        .first()
-    )
-    if row is None:
-        raise NotFound(param="settlement_id")
-    record = settlement_record(row, audience="citizen")
-    return {
-        "slip": {
-            **record,
-            "merchant": {"code": row.merchant.code, "name": row.merchant.name},
-            "member": {"name": members.masked_name(row.member.name)},
-        },
-        "text": record["explanation"],
-    }

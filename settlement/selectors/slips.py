@@ -15,7 +15,7 @@ from settlement.benefits.reports import report
 from settlement.benefits.wording import TEXTS
 from settlement.models import Settlement
 from settlement.selectors.presence import NotFound
-from settlement.selectors.records import settlement_record
+from settlement.selectors.records import current_language, settlement_record
 from settlement.selectors.rules import compiled_policy
 from voucher.selectors import masked_name
 
@@ -62,19 +62,70 @@ def slip_sheet(
             for line in record["lines"]
         ],
         "layers": [_layer(layer, language) for layer in data["layers"]],
-        "year_to_date": [
-            {
-                "name": name,
-                "before_fen": after - result.year_to_date_delta.get(name, 0),
-                "added_fen": result.year_to_date_delta.get(name, 0),
-                "after_fen": after,
-            }
-            for name, after in sorted(result.year_to_date_after.items())
-            # How many bills there were is no amount.
-            if after and not name.endswith(".times")
-        ],
+        "year_to_date": _year(result),
         "recomputed": _recomputes(policy, stored, trace_hash=row.trace_hash, shown=result),
     }
+
+
+def slip(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
+    """The slip of a settlement of this merchant, for its own software: every figure by name, and
+    `text` to print. Raises NotFound."""
+    row = (
+        Settlement.objects.select_related("merchant", "member")
+        .filter(pk=settlement_id, merchant_id=merchant_id)
+        .first()
+    )
+    if row is None:
+        raise NotFound(param="settlement_id")
+    record = settlement_record(row, audience="citizen")
+    result = benefits.result_from_dict(row.result)
+    data = report(result, policy=compiled_policy(row.policy_id), account_after_fen=0)
+    return {
+        "slip": {
+            **record,
+            "merchant": {"code": row.merchant.code, "name": row.merchant.name},
+            "member": {"name": masked_name(row.member.name)},
+            "layers": [_api_layer(layer, current_language()) for layer in data["layers"]],
+            "year_to_date": _year(result),
+        },
+        "text": record["explanation"],
+    }
+
+
+_LAYER_FIGURES = (
+    "name",
+    "payer",
+    "base_fen",
+    "deductible_left_fen",
+    "deductible_fen",
+    "cap_left_fen",
+    "over_cap_fen",
+    "paid_fen",
+)
+_TIER_FIGURES = ("from_fen", "to_fen", "rate_bp", "part_fen", "paid_fen")
+
+
+def _api_layer(layer: dict[str, Any], language: benefits.Language) -> dict[str, Any]:
+    return {
+        **{name: layer[name] for name in _LAYER_FIGURES},
+        "title": layer["title"][language],
+        "tiers": [{name: tier[name] for name in _TIER_FIGURES} for tier in layer["tiers"]],
+        "reason": layer["reason"] or None,
+    }
+
+
+def _year(result: benefits.Result) -> list[dict[str, Any]]:
+    """The accumulators of the year in fen; how many bills there were is no amount."""
+    return [
+        {
+            "name": name,
+            "before_fen": after - result.year_to_date_delta.get(name, 0),
+            "added_fen": result.year_to_date_delta.get(name, 0),
+            "after_fen": after,
+        }
+        for name, after in sorted(result.year_to_date_after.items())
+        if after and not name.endswith(".times")
+    ]
 
 
 def _layer(layer: dict[str, Any], language: benefits.Language) -> dict[str, Any]:

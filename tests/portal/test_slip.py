@@ -190,3 +190,28 @@ def test_the_pdf_is_for_those_who_may_see_the_slip(
 def test_the_font_is_the_one_that_was_taken_in_and_brings_its_licence() -> None:
     assert hashlib.sha256(FONT.read_bytes()).hexdigest() == FONT_SHA256
     assert "SIL OPEN FONT LICENSE" in (FONT.parent / "LICENSE").read_text()
+
+
+# --- As JSON, for a vendor's own form -----------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_vendor_works_the_shares_out_from_the_json_alone(world: World) -> None:
+    till = world.till()
+    sale(world, till, line("A4", "50", "18.6"))
+    settled = sale(world, till, line("A4", "60", "18.6"), line("A5", "1", "128"))
+    slip = till.get(f"settlements/{settled['settlement_id']}/slip")["slip"]
+    paid: dict[str, int] = {}
+    for layer in slip["layers"]:
+        if not layer["reason"] and layer["payer"] == "pool":
+            over_fen = layer["base_fen"] - layer["deductible_fen"]
+            assert layer["deductible_fen"] == layer["deductible_left_fen"] == 100_000 - 93_000
+            (tier,) = layer["tiers"]
+            assert (tier["part_fen"], tier["rate_bp"]) == (over_fen, 8_000)
+            assert tier["paid_fen"] == over_fen * 80 // 100
+        paid[layer["payer"]] = paid.get(layer["payer"], 0) + layer["paid_fen"]
+    paid["cash"] = slip["total_fen"] - sum(paid.values())
+    shares = {share["payer"]: share["amount_fen"] for share in slip["shares"]}
+    assert {payer: fen for payer, fen in paid.items() if fen} == shares
+    (deductible,) = [one for one in slip["year_to_date"] if one["name"] == "chronic.deductible"]
+    assert (deductible["before_fen"], deductible["added_fen"]) == (93_000, 7_000)

@@ -143,11 +143,48 @@ class MemberName(AnswerShape):
     name: str
 
 
+class TierRecord(AnswerShape):
+    """A band of a layer: the part of the bill in it, and what it pays before any cap."""
+
+    from_fen: Fen
+    to_fen: Annotated[int | None, Meta(description="Null for a band without an end.")]
+    rate_bp: Annotated[int, Meta(description="Basis points.")]
+    part_fen: Fen
+    paid_fen: Fen
+
+
+class LayerRecord(AnswerShape):
+    """One payer's step: its base less the deductible, by bands, at most what a cap leaves."""
+
+    name: str
+    title: str
+    payer: str
+    base_fen: Fen
+    deductible_left_fen: Annotated[int, Meta(description="Still to be met before this bill.")]
+    deductible_fen: Fen
+    tiers: list[TierRecord]
+    cap_left_fen: Annotated[int | None, Meta(description="Null where nothing is capped.")]
+    over_cap_fen: Annotated[int, Meta(description="What a cap kept from being paid.")]
+    paid_fen: Fen
+    reason: Annotated[str | None, Meta(description="Why it paid nothing, or null.")]
+
+
+class YearFigure(AnswerShape):
+    """What was used of the benefit year: before this bill, by it, and after it."""
+
+    name: Annotated[str, Meta(description="As the area's policy calls it.")]
+    before_fen: Fen
+    added_fen: int
+    after_fen: Fen
+
+
 class SlipRecord(SettlementRecord):
-    """A settlement with the names a slip bears."""
+    """A settlement with the names a slip bears, and every step to its shares."""
 
     merchant: MerchantName
     member: MemberName
+    layers: list[LayerRecord]
+    year_to_date: list[YearFigure]
 
 
 class Slip(AnswerShape):
