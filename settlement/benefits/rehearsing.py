@@ -64,7 +64,7 @@ class MemberRehearsal:
         """
         stored = inputs_from(inputs)
         bill = stored["bill"]
-        year = self.policy.benefit_year(bill.service_date)
+        year = self.policy.year_of(bill)
         # A draft that begins its year on another day has nothing stored to start that year from.
         before = dict(stored["year_to_date"]) if year == benefit_year else {}
         for name, amount in self._years.get(year, {}).items():

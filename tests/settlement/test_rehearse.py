@@ -100,6 +100,73 @@ def test_the_policy_that_priced_a_year_prices_it_so_again_whatever_came_back(
         world = replace(world, year_to_date={name: n for name, n in amounts.items() if n})
 
 
+@pytest.mark.parametrize("by", ["admission", "discharge", "service"])
+@pytest.mark.parametrize("billed", [date(2022, 12, 20), date(2023, 1, 5)])
+def test_a_stay_across_the_year_end_is_rehearsed_on_the_year_it_was_settled_in(
+    by: str, billed: date
+) -> None:
+    policy = benefits.load_policy(STAYS.replace("BY", by), name="stays.toml")
+    # 500 yuan of the deductible are met: read from another year, the bill would bear them again.
+    arguments: dict[str, Any] = {
+        "policy": policy,
+        "member": benefits.Member("employee", "active", 50, None, True, True),
+        "site": benefits.Site("hospital", 2, "H1", "370300"),
+        "bill": benefits.Bill(
+            "ward",
+            None,
+            billed,
+            (benefits.Line(1, "", "", 1000_00, "A", 0, 0, True, True, True, False),),
+            admission_date=date(2022, 12, 20),
+            discharge_date=date(2023, 1, 5),
+        ),
+        "year_to_date": {"pool.deductible": 500_00},
+        "account_available_fen": 0,
+    }
+    settled = benefits.calculate(**arguments)
+    assert settled.fund_fen == 800_00
+    rehearsed = MemberRehearsal(at_any_time(policy)).settle(
+        1,
+        inputs=benefits.canonical_inputs(**arguments),
+        benefit_year=settled.benefit_year,
+        delta=settled.year_to_date_delta,
+        account_fen=settled.account_fen,
+    )
+    assert benefits.trace_hash(rehearsed) == benefits.trace_hash(settled)
+
+
+STAYS = """
+format = 1
+version = "stays"
+area = "370300"
+title = { zh = "样例", en = "sample" }
+effective_from = 2020-01-01
+rounding = "half_up"
+benefit_year = { starts = "01-01", source = "assumption" }
+kinds.ward = { zh = "住院", en = "ward", year_by = "BY" }
+
+[catalogue]
+order = ["out_of_scope", "over_limit", "first_pay", "away_first_pay"]
+source = "assumption"
+
+[[layer]]
+name = "pool"
+title = { zh = "统筹", en = "pool" }
+payer = "pool"
+base = ["in_range"]
+source = "assumption"
+
+[[layer.rate]]
+rate = "80%"
+source = "assumption"
+
+[[layer.deductible]]
+amount = 500
+per = "year"
+counts_in = "pool.deductible"
+source = "assumption"
+"""
+
+
 @given(world=worlds(), other=worlds(), back=st.booleans())
 @settings(
     max_examples=max(50, EXAMPLES // 10),
