@@ -30,6 +30,8 @@ class Merchant(models.Model):
     level = models.PositiveSmallIntegerField(default=0)
     area_code = models.CharField(max_length=6)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    # Words that a policy may ask for (`site_marks`), such as "tcm" or "contracted".
+    marks = models.JSONField(default=list, blank=True)
 
 
 class Agreement(models.Model):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import msgspec
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
@@ -45,6 +46,8 @@ class TerminalFacts:
     area_code: str
     agreement_in_force: bool
     capabilities: frozenset[str]
+    # Words that a policy may ask for, in alphabetical order.
+    merchant_marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ _TERMINAL = (
     " (SELECT string_agg(COALESCE(c.kind, ''), ',') FROM merchants_agreement a"
     " LEFT JOIN merchants_capability c ON c.agreement_id = a.id"
     " WHERE a.merchant_id = m.id AND a.state = 'in_force' AND a.from_date <= %s"
-    " AND (a.until_date IS NULL OR a.until_date > %s))"
+    " AND (a.until_date IS NULL OR a.until_date > %s)), m.marks"
     " FROM merchants_terminal t JOIN merchants_merchant m ON m.id = t.merchant_id"
 )
 _TERMINAL_ON_SQLITE = _TERMINAL.replace("string_agg", "group_concat")
@@ -114,6 +117,7 @@ def _terminal(where: str, value: str | int, day: date) -> TerminalFacts:
         area_code=row[11],
         agreement_in_force=row[12] is not None,
         capabilities=frozenset(kind for kind in (row[12] or "").split(",") if kind),
+        merchant_marks=tuple(sorted(msgspec.json.decode(row[13]))),
     )
 
 

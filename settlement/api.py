@@ -123,6 +123,14 @@ class AddFeesEndpoint(WriteEndpoint):
 
 
 @documented
+class DischargeEndpoint(WriteEndpoint):
+    """End a stay (出院); its last bill comes after."""
+
+    operation = "discharge"
+    route = "visits/{visit_id}/discharge"
+
+
+@documented
 class PrescribeEndpoint(WriteEndpoint):
     """Issue a prescription in a visit."""
 

@@ -29,6 +29,7 @@ from settlement import tasks
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    DischargeRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
@@ -44,7 +45,7 @@ from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
 from settlement.services.scans import record_scan
 from settlement.services.settlements import settle
-from settlement.services.visits import add_fees, open_a_visit, pick_up, prescribe
+from settlement.services.visits import add_fees, discharge, open_a_visit, pick_up, prescribe
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ OPERATIONS: dict[str, Operation] = {
     "scan": Operation(ScanRequest, record_scan),
     "open_visit": Operation(OpenVisitRequest, open_a_visit, private=True),
     "add_fees": Operation(AddFeesRequest, add_fees, ids=("visit_id",)),
+    "discharge": Operation(DischargeRequest, discharge, ids=("visit_id",)),
     "prescribe": Operation(PrescribeRequest, prescribe, ids=("visit_id",)),
     "pick_up": Operation(PickUpRequest, pick_up, ids=("visit_id",)),
     "estimate": Operation(BillRequest, estimate),

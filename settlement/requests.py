@@ -63,6 +63,12 @@ class BillRequest(Payload, frozen=True):
     fee_batch_ids: Annotated[list[UUID], Meta(max_length=500)] | None = None
     # The most the member wants taken from the account; absent means all there is.
     account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    # Likewise for all relatives' accounts together.
+    relative_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    # The charge package of the treatment, by the policy's code.
+    package: Code | None = None
+    # Bed-days on this bill of a stay; absent means all of a stay that is one bill.
+    days: Annotated[int, Meta(ge=1, le=3_660)] | None = None
 
 
 _QUOTE_OR_BILL = _("give a quote_id, or a bill with its benefit_kind")
@@ -80,11 +86,23 @@ class SettleRequest(Payload, frozen=True):
     lines: list[LineRequest] | None = None
     fee_batch_ids: Annotated[list[UUID], Meta(max_length=500)] | None = None
     account_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    relative_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    package: Code | None = None
+    days: Annotated[int, Meta(ge=1, le=3_660)] | None = None
 
     def check_confirms_only(self) -> None:
         """With a quote everything is decided: what would be another bill is refused, not passed
         over. Raises FieldInvalid."""
-        for name in ("scan_id", "visit_id", "disease_code", "fee_batch_ids", "account_limit_fen"):
+        for name in (
+            "scan_id",
+            "visit_id",
+            "disease_code",
+            "fee_batch_ids",
+            "account_limit_fen",
+            "relative_limit_fen",
+            "package",
+            "days",
+        ):
             if getattr(self, name) is not None:
                 raise FieldInvalid(param=name, field=name, problem=_QUOTE_OR_BILL)
         if not isinstance(self.benefit_kind, UnsetType):
@@ -102,6 +120,9 @@ class SettleRequest(Payload, frozen=True):
             lines=self.lines,
             fee_batch_ids=self.fee_batch_ids,
             account_limit_fen=self.account_limit_fen,
+            relative_limit_fen=self.relative_limit_fen,
+            package=self.package,
+            days=self.days,
         )
 
 
@@ -125,13 +146,20 @@ class Diagnosis(Payload, frozen=True):
 
 
 class OpenVisitRequest(Payload, frozen=True):
-    """Open a visit (挂号); a registration line becomes its first fee batch."""
+    """Open a visit (挂号); a registration line becomes its first fee batch.
+
+    `admission_date` is an admission's first day, today when absent. `emergency` is one at the door
+    (急诊), `public_emergency` a declared one (疫情).
+    """
 
     scan_id: UUID
     kind: Word = "outpatient"
     department: Name = ""
     doctor: Name = ""
     registration_line: LineRequest | None = None
+    admission_date: date | None = None
+    emergency: bool = False
+    public_emergency: bool = False
 
 
 class AddFeesRequest(Payload, frozen=True):
@@ -143,6 +171,14 @@ class AddFeesRequest(Payload, frozen=True):
     doctor: Name = ""
     service_date: date | None = None
     diagnoses: Annotated[list[Diagnosis], Meta(max_length=20)] = []
+    # The diagnosis turned out to be one of a declared public emergency.
+    public_emergency: bool = False
+
+
+class DischargeRequest(Payload, frozen=True):
+    """End a stay; its last bill may follow. The day is today when absent."""
+
+    discharge_date: date | None = None
 
 
 class PrescribedLine(Payload, frozen=True):
@@ -159,6 +195,8 @@ class PrescribeRequest(Payload, frozen=True):
     diagnosis: Annotated[str, Meta(min_length=1, max_length=120)]
     lines: Annotated[list[PrescribedLine], Meta(min_length=1, max_length=50)]
     valid_days: Annotated[int, Meta(ge=1, le=30)] = 3
+    # The diagnosis by its code, which rules for some drugs go by.
+    diagnosis_code: Annotated[str, Meta(max_length=20)] = ""
 
 
 class PickUpRequest(Payload, frozen=True):

@@ -10,6 +10,7 @@ urlpatterns = [
     path("visits", api.OpenVisitEndpoint.as_view()),
     path("visits/<str:visit_id>", api.VisitRecordEndpoint.as_view()),
     path("visits/<str:visit_id>/fee-batches", api.AddFeesEndpoint.as_view()),
+    path("visits/<str:visit_id>/discharge", api.DischargeEndpoint.as_view()),
     path("visits/<str:visit_id>/prescriptions", api.PrescribeEndpoint.as_view()),
     path("visits/<str:visit_id>/pickups", api.PickUpEndpoint.as_view()),
     path("estimates", api.EstimateEndpoint.as_view()),

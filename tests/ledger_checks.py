@@ -19,6 +19,7 @@ from settlement.models import (
     LedgerTransaction,
     Posting,
     Refund,
+    RelativeShare,
     Scan,
     Settlement,
     TraceCode,
@@ -114,9 +115,19 @@ def _expected_legs(row: Settlement | Refund, sign: int) -> Counter[tuple[str, in
         elif share.payer == "account":
             legs[f"member:{row.member_id}:personal", -sign * amount_fen] += 1
             owed += amount_fen
+        elif share.payer == "relative_account":
+            parts = RelativeShare.objects.filter(settlement=settlement)
+            assert sum(part.amount_fen for part in parts) == amount_fen
+            for part in parts:
+                legs[f"member:{part.account.member_id}:personal", -sign * part.amount_fen] += 1
+            owed += amount_fen
         else:
             legs[f"fund:{settlement.area_code}:{share.payer}", -sign * amount_fen] += 1
             owed += amount_fen
+    insured_in, treated_in = settlement.area_code, row.merchant.area_code
+    if owed and insured_in != treated_in:
+        legs[f"between:{insured_in}:{treated_in}", sign * owed] += 1
+        legs[f"agency:{treated_in}:advanced", -sign * owed] += 1
     if owed:
         legs[f"merchant:{row.merchant_id}:due", sign * owed] += 1
     if taken:
@@ -167,8 +178,12 @@ def _balances_equal_their_entries(opening: Balances) -> list[str]:
     unposted: Counter[int] = Counter()
     for row in Settlement.objects.filter(state="accepted"):
         unposted[row.member_id] -= row.account_fen
+        for part in row.relative_shares.select_related("account"):
+            unposted[part.account.member_id] -= part.amount_fen
     for refund in Refund.objects.filter(state="accepted"):
         unposted[refund.member_id] += refund.account_fen
+        for part in refund.settlement.relative_shares.select_related("account"):
+            unposted[part.account.member_id] += part.amount_fen
     for account in Account.objects.all():
         due = (
             opening.get(account.pk, 0)

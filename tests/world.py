@@ -23,6 +23,7 @@ from merchants.models import Merchant
 from messaging.days import business_date
 from settlement import benefits
 from settlement.models import Account, CatalogueItem, Policy, Prescription, PrescriptionLine
+from settlement.selectors.rules import compiled_policy
 from settlement.services.posting import post_due
 from voucher import services as vouchers
 from voucher import tokens
@@ -175,6 +176,7 @@ class World:
     def made(cls) -> "World":
         """Make everything, as of now."""
         merchants.forget_answer_key()
+        compiled_policy.cache_clear()
         text = POLICY_FILE.read_text()
         compiled = benefits.load_policy(text, name="test")
         policy = Policy.objects.create(

@@ -110,12 +110,13 @@ class AidPeriod(models.Model):
 
 
 class Filing(models.Model):
-    """A registered chronic or special disease (门诊慢特病备案)."""
+    """A registered chronic or special disease (门诊慢特病备案), or something else that is filed and
+    has no disease, such as care away from home (异地就医备案)."""
 
     member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="filings")
     kind = models.CharField(max_length=20)
-    disease_code = models.CharField(max_length=20)
-    disease_name = models.CharField(max_length=60)
+    disease_code = models.CharField(max_length=20, blank=True)
+    disease_name = models.CharField(max_length=60, blank=True)
     from_date = models.DateField()
     until_date = models.DateField(null=True, blank=True)
 
@@ -144,6 +145,30 @@ class ChosenInstitution(models.Model):
                 name="one_choice_a_filing_institution_and_start",
             ),
             _ends_after_it_begins("a_choice_ends_after_it_begins"),
+        ]
+
+
+class Sharing(models.Model):
+    """One member's account may pay another's bills (家庭共济), as both agreed at the agency.
+
+    Of several holders the one with the lowest rank pays first, then the one who began first.
+    """
+
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="sharings")
+    # By the area's person number, as the register names people.
+    holder = models.ForeignKey(
+        Member, on_delete=models.PROTECT, to_field="number", related_name="shared_with"
+    )
+    rank = models.PositiveSmallIntegerField(default=1)
+    from_date = models.DateField()
+    until_date = models.DateField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["member", "holder", "from_date"], name="one_sharing_a_holder_and_start"
+            ),
+            _ends_after_it_begins("a_sharing_ends_after_it_begins"),
         ]
 
 

@@ -34,7 +34,10 @@ __all__ = [
     "check_may_use",
     "check_voucher_state",
     "identity_number",
+    "insured_months",
     "lock_member",
+    "lock_members",
+    "lock_payers",
     "masked_name",
     "member_by_voucher",
     "member_facts",
@@ -119,6 +122,8 @@ class MemberFacts:
     entitlement_state: str
     filings: tuple[FilingFacts, ...]
     aid_category: str | None
+    # Whether a relative's account may pay this member's bills on the day.
+    has_sharings: bool
 
     @property
     def masked_name(self) -> str:
@@ -160,7 +165,9 @@ def _in_force(table: str) -> str:
 _MEMBER = (
     "SELECT who.*, f.id, f.kind, f.disease_code, f.disease_name, c.institution_code FROM ("
     "SELECT m.id, m.number, m.name, m.birth_date, m.sex, m.death_date, v.state AS voucher_state,"
-    " e.area_code, e.scheme, e.category, t.state, a.category AS aid"
+    " e.area_code, e.scheme, e.category, t.state, a.category AS aid,"
+    f" EXISTS(SELECT 1 FROM voucher_sharing s WHERE s.member_id = m.id AND {_in_force('s')})"
+    " AS shared"
     " FROM voucher_member m"
     " {voucher} JOIN voucher_voucher v ON v.member_id = m.id"
     f" LEFT JOIN voucher_enrolment e ON e.member_id = m.id AND {_in_force('e')}"
@@ -177,7 +184,7 @@ _MEMBER = (
 )
 _BY_VOUCHER = _MEMBER.format(voucher="INNER", key="v.number")
 _BY_MEMBER = _MEMBER.format(voucher="LEFT", key="m.id")
-_MEMBER_KINDS = (None, None, None, "date", None, "date", *(None,) * 11)
+_MEMBER_KINDS = (None, None, None, "date", None, "date", *(None,) * 6, "bool", *(None,) * 5)
 
 
 def member_by_voucher(*, voucher_number: int, day: date) -> MemberFacts:
@@ -207,7 +214,7 @@ def member_facts(*, member_id: int, day: date) -> MemberFacts:
 
 
 def _facts(statement: str, key: int, day: date) -> MemberFacts | None:
-    rows = sql.fetch(statement, (*(day,) * 6, key, *(day,) * 4), kinds=_MEMBER_KINDS)
+    rows = sql.fetch(statement, (*(day,) * 8, key, *(day,) * 4), kinds=_MEMBER_KINDS)
     if not rows:
         return None
     row = rows[0]
@@ -223,8 +230,9 @@ def _facts(statement: str, key: int, day: date) -> MemberFacts | None:
         scheme=row[8] or "",
         category=row[9] or "",
         entitlement_state=row[10] or "",
-        filings=_filings(row[12:] for row in rows),
+        filings=_filings(row[13:] for row in rows),
         aid_category=row[11],
+        has_sharings=row[12],
     )
 
 
@@ -253,6 +261,62 @@ def lock_member(*, member_id: int) -> None:
     statement = "SELECT id FROM voucher_member WHERE id = %s"
     if sql.fetch_one(statement + sql.for_update(), (member_id,)) is None:
         raise Member.DoesNotExist(f"no member has the id {member_id}")
+
+
+def lock_payers(*, member_id: int, day: date) -> frozenset[int]:
+    """Hold the member's row and those of whoever shares an account with them, by ascending id.
+
+    Answers whose rows are held. One statement, like `lock_member`, which it replaces where
+    relatives may pay. Raises Member.DoesNotExist, and RuntimeError outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("lock_payers is called inside a transaction")
+    rows = sql.fetch(_PAYERS + sql.for_update(), (member_id, member_id, day, day))
+    held = frozenset(row[0] for row in rows)
+    if member_id not in held:
+        raise Member.DoesNotExist(f"no member has the id {member_id}")
+    return held
+
+
+# The member's own id comes as a row, so that the index on ids answers for everybody.
+_PAYERS = (
+    "SELECT id FROM voucher_member WHERE id IN (SELECT %s UNION ALL"
+    " SELECT h.id FROM voucher_sharing s JOIN voucher_member h ON h.number = s.holder_id"
+    f" WHERE s.member_id = %s AND {_in_force('s')}) ORDER BY id"
+)
+
+
+def lock_members(member_ids: Iterable[int]) -> None:
+    """Hold several members' rows, by ascending id. Raises RuntimeError outside a transaction."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("lock_members is called inside a transaction")
+    sql.fetch(
+        f"SELECT id FROM voucher_member WHERE {sql.among('id')} ORDER BY id" + sql.for_update(),
+        (sql.values(sorted(set(member_ids))),),
+    )
+
+
+def insured_months(*, member_id: int, day: date) -> int:
+    """Whole months of unbroken insurance up to the day, over whatever schemes and areas.
+
+    An enrolment that begins on the day another ends, or before, goes on with it. 0 without one in
+    force.
+    """
+    rows = sql.fetch(
+        "SELECT from_date, until_date FROM voucher_enrolment WHERE member_id = %s"
+        " AND from_date <= %s ORDER BY from_date DESC",
+        (member_id, day),
+        kinds=("date", "date"),
+    )
+    since: date | None = None
+    # From the latest back: each that reaches what is known of the unbroken time makes it longer.
+    for from_date, until_date in rows:
+        reached = day + timedelta(days=1) if since is None else since
+        if until_date is None or until_date >= reached:
+            since = from_date if since is None else min(since, from_date)
+    if since is None:
+        return 0
+    return (day.year - since.year) * 12 + day.month - since.month - (day.day < since.day)
 
 
 def check_voucher_state(state: str) -> None:

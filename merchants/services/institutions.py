@@ -35,13 +35,16 @@ def register_merchant(
     capabilities: Iterable[str],
     agreement_until: date | None = None,
     level: int = 0,
+    marks: Iterable[str] = (),
 ) -> Merchant:
     """The institution with this national code, and its agreement with exactly these capabilities.
 
-    `agreement_until` is the first day without agreement. Given again it brings name, level, dates
-    and capabilities up to date; kind and area of an institution never change. Raises FieldInvalid.
+    `agreement_until` is the first day without agreement; `marks` are words that policies ask for
+    (`site_marks`), such as tcm. Given again it brings name, level, marks, dates and capabilities up
+    to date; kind and area of an institution never change. Raises FieldInvalid.
     """
     kinds = sorted(set(capabilities))
+    marks = sorted(set(marks))
     if not _CODE.fullmatch(code):
         raise _invalid("code", _("must be P or H and eleven digits"))
     if not _AREA.fullmatch(area_code):
@@ -58,6 +61,8 @@ def register_merchant(
         raise _invalid("agreement_until", _("must be after the first day"))
     if wrong := [word for word in kinds if not _CAPABILITY.fullmatch(word)]:
         raise _invalid("capabilities", _("must be words like chronic: %s") % wrong[0])
+    if wrong := [word for word in marks if not _CAPABILITY.fullmatch(word)]:
+        raise _invalid("marks", _("must be words like tcm: %s") % wrong[0])
     with transaction.atomic():
         merchant, _new = Merchant.objects.get_or_create(
             code=code,
@@ -65,8 +70,8 @@ def register_merchant(
         )
         if (merchant.kind, merchant.area_code) != (kind, area_code):
             raise _invalid("code", _("belongs to an institution of another kind or area"))
-        merchant.name, merchant.level = name, level
-        merchant.save(update_fields=["name", "level"])
+        merchant.name, merchant.level, merchant.marks = name, level, marks
+        merchant.save(update_fields=["name", "level", "marks"])
         agreement, _new = Agreement.objects.get_or_create(
             number=agreement_number,
             defaults={"merchant": merchant, "from_date": agreement_from},

@@ -19,6 +19,7 @@ from settlement.benefits.canonical import (
     result_to_dict,
     trace_hash,
 )
+from settlement.benefits.elsewhere import as_listed_by
 from settlement.benefits.explanation import explain
 from settlement.benefits.loading import load_policy
 from settlement.benefits.policy import Policy
@@ -71,6 +72,7 @@ __all__ = [
     "Share",
     "Site",
     "TierTrace",
+    "as_listed_by",
     "calculate",
     "canonical_inputs",
     "explain",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple, Protocol
 
-from settlement.benefits.conditions import Condition, Facts
+from settlement.benefits.conditions import POSITION, Condition, Facts
 from settlement.benefits.policy import LINE_PARTS, Policy
 from settlement.benefits.values import Bill, FirstPayTrace, Line, LineSplit, PriceTrace
 from settlement.money import share_of
@@ -164,15 +164,7 @@ def _rules_for(
     lifted: bool,
 ) -> _ItemRules:
     own: Facts = (*facts[:-3], *key)
-    reason = ""
-    if key[0] in policy.amenity_groups:
-        reason = "amenity"
-    elif any(
-        rule.condition.holds(own, age, day)
-        and not any(unless.holds(own, age, day) for unless in rule.unless)
-        for rule in policy.restrictions
-    ):
-        reason = "restricted_use"
+    reason = reason_of_rules(policy, own, age, day)
     places = dict(zip(LINE_PARTS, plain.sums, strict=True))
     for named in reversed(policy.named_parts):
         if named.condition.holds(own, age, day):
@@ -183,6 +175,20 @@ def _rules_for(
         first_match(policy.price_rules, own, age, day),
         (places["in_range"], places["first_pay"], places["over_limit"], places["out_of_scope"]),
     )
+
+
+def reason_of_rules(policy: Policy, own: Facts, age: int | None, day: date) -> str:
+    """Why the policy's own catalogue rules keep a line out of scope, or nothing; ``own`` are the
+    facts with the line's last three."""
+    if own[POSITION["groups"]] in policy.amenity_groups:
+        return "amenity"
+    if any(
+        rule.condition.holds(own, age, day)
+        and not any(unless.holds(own, age, day) for unless in rule.unless)
+        for rule in policy.restrictions
+    ):
+        return "restricted_use"
+    return ""
 
 
 def _note(

@@ -122,6 +122,7 @@ def _policy(reader: Reader, name: str, sha256: str) -> Policy:
         relief=relief,
         emergency_counts_as_filed=emergency_counts,
         asks_codes=reader.asks_codes,
+        asks_insured_months=reader.asks_insured_months,
         authorities=authorities,
         **catalogue,
     )

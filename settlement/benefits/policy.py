@@ -267,12 +267,18 @@ class Policy:
     emergency_counts_as_filed: bool = True
     # Whether rules ask for the code of an item, and not only for its group and class.
     asks_codes: bool = False
+    # Whether rules go by how long the member has been insured.
+    asks_insured_months: bool = False
     # Names of the authorities whose floors apply; empty: nobody's, so the policy is unchecked.
     authorities: tuple[str, ...] = ()
 
     def benefit_year(self, day: date) -> int:
         """The benefit year a day belongs to, named by the calendar year in which it begins."""
         return day.year if (day.month, day.day) >= self.benefit_year_start else day.year - 1
+
+    def has_payer(self, payer: str) -> bool:
+        """Whether a layer of the policy is this payer's."""
+        return any(layer.payer == payer for layer in self.layers)
 
     def in_force_on(self, day: date) -> bool:
         """Whether the half-open effective interval contains the day."""
@@ -283,6 +289,16 @@ class Policy:
     def year_of(self, bill: Bill) -> int:
         """The benefit year of a bill, by the day that its kind goes by."""
         return self.benefit_year(day_of(bill, self.kind_rules.get(bill.kind, PLAIN).year_by))
+
+    def is_for_stays(self, kind: str) -> bool:
+        """Whether the kind goes by the day of admission or discharge: only a stay has one."""
+        rules = self.kind_rules.get(kind, PLAIN)
+        return (rules.year_by, rules.rules_by) != ("service", "service")
+
+    def may_be_a_stay(self, kind: str) -> bool:
+        """Whether a stay may be billed as the kind: it goes by a stay's days, or is numbered."""
+        rules = self.kind_rules.get(kind, PLAIN)
+        return rules != PLAIN
 
     def lifted(self, bill: Bill, day: date) -> frozenset[str]:
         """What a public emergency lifts for the bill: any of catalogue, caps, deductibles."""

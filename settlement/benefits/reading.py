@@ -73,6 +73,7 @@ class Reader:
         self.layer_names: set[str] = set()
         self.accumulators: dict[str, str] = {}
         self.asks_codes = False
+        self.asks_insured_months = False
         self.numbers_bills = False
 
     def title(self, table: Table) -> Mapping[str, str]:
@@ -131,6 +132,8 @@ class Reader:
         months = "a number of months"
         months_from = table.whole_number("insured_months_from", months, low=0, high=1_800)
         months_below = table.whole_number("insured_months_below", months, low=0, high=1_800)
+        if months_from is not None or months_below is not None:
+            self.asks_insured_months = True
         from_date, until_date = table.day("from"), table.day("until")
         if from_date is not None and until_date is not None and until_date <= from_date:
             table.wrong("until", "a day after from")

@@ -12,6 +12,7 @@ from messaging.bodies import Payload
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    DischargeRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
@@ -84,7 +85,12 @@ LINES = (
     "trace_code_repeated",
     "item_unknown",
 )
-PRESCRIPTIONS = ("prescription_unknown", "prescription_expired", "prescription_exhausted")
+PRESCRIPTIONS = (
+    "prescription_unknown",
+    "prescription_expired",
+    "prescription_exhausted",
+    "prescribers_differ",
+)
 SCAN = ("not_found", "scan_expired", "scan_not_for_this_use")
 BILL = (
     *SCAN,
@@ -95,6 +101,8 @@ BILL = (
     *PRESCRIPTIONS,
     "policy_missing",
     "benefit_kind_unknown",
+    "benefit_kind_not_for_visit",
+    "package_unknown",
     "open_quote_elsewhere",
     "ceiling_exceeded",
 )
@@ -176,7 +184,9 @@ ENTRIES: dict[str, Entry] = {
         answers.VisitOpened,
         OpenVisitRequest,
         "Needs a scan for registration, consultation or admission. `kind` is outpatient or "
-        "inpatient. A `registration_line` becomes the first fee batch, settled like any other. "
+        "inpatient; an admission may be entered up to three days after its `admission_date`. "
+        "`emergency` (急诊) and `public_emergency` (疫情) are facts that the rules may go by. "
+        "A `registration_line` becomes the first fee batch, settled like any other. "
         "Only here does an institution learn the person's full name and document number.",
         (*SCAN, "capability_missing", *MEMBER, *LINES),
     ),
@@ -193,8 +203,20 @@ ENTRIES: dict[str, Entry] = {
         201,
         answers.FeeBatchAnswer,
         AddFeesRequest,
-        "Any number of batches until the visit is closed. Diagnoses replace the earlier ones.",
+        "Any number of batches until the visit is closed. Diagnoses replace the earlier ones; the "
+        "rules may go by their codes.",
         (*SCAN, "visit_closed", *LINES),
+    ),
+    "discharge": Entry(
+        "visits",
+        200,
+        answers.Discharged,
+        DischargeRequest,
+        "Fixes the day of discharge, which decides the benefit year and the version of the rules "
+        "where the policy says so. Bills before it are interim ones of the same stay: what counts "
+        "once a stay is counted once over all of them. A bill after it needs a live scan of its "
+        "own. Until such a bill is accepted the day may be corrected.",
+        ("not_found", "visit_closed", "already_discharged"),
     ),
     "prescribe": Entry(
         "visits",
@@ -220,7 +242,11 @@ ENTRIES: dict[str, Entry] = {
         BillRequest,
         "Any number of times. A pharmacy's bill has `scan_id` and `lines`; a visit's bill has "
         "`visit_id` and takes the unsettled lines of its fee batches, or of `fee_batch_ids`. "
-        "A visit of today needs no further scan; another needs a live one for settlement.",
+        "A visit of today needs no further scan; another, and one that is discharged, needs a live "
+        "one for settlement. A stay is billed as a whole, over days and catalogue versions; `days` "
+        "are its bed-days where several bills share it, `package` is the treatment's charge "
+        "package. A relative's account that is shared with the person pays after their own; "
+        "`relative_limit_fen` 0 leaves it alone.",
         BILL,
     ),
     "quote": Entry(

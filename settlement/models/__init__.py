@@ -3,7 +3,7 @@
 from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
-from .settlements import Hold, Quote, Refund, RefundShare, Settlement, Share
+from .settlements import Hold, Quote, Refund, RefundShare, RelativeShare, Settlement, Share
 
 __all__ = [
     "Account",
@@ -21,6 +21,7 @@ __all__ = [
     "Quote",
     "Refund",
     "RefundShare",
+    "RelativeShare",
     "Scan",
     "Settlement",
     "Share",

@@ -66,11 +66,29 @@ class Visit(models.Model):
     department = models.CharField(max_length=60, default="")
     doctor = models.CharField(max_length=60, default="")
     diagnoses = models.JSONField(default=list)
+    # An emergency at the door (急诊), and a declared public one (疫情): two different things.
+    emergency = models.BooleanField(db_default=False)
+    public_emergency = models.BooleanField(db_default=False)
+    # Of an admission only: the day it began, and the day it ended once it has.
+    admission_date = models.DateField(null=True)
+    discharge_date = models.DateField(null=True)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     business_date = models.DateField()
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind="inpatient", admission_date__isnull=False)
+                | (~Q(kind="inpatient") & Q(admission_date__isnull=True)),
+                name="an_admission_and_nothing_else_has_its_day",
+            ),
+            models.CheckConstraint(
+                condition=Q(discharge_date__isnull=True)
+                | Q(discharge_date__gte=models.F("admission_date")),
+                name="a_stay_ends_after_it_begins",
+            ),
+        ]
         indexes = [
             models.Index(fields=["member", "opened_at"], name="visits_by_member"),
             models.Index(fields=["merchant", "business_date"], name="visits_by_merchant_and_day"),
@@ -107,6 +125,8 @@ class Prescription(models.Model):
     institution_code = models.CharField(max_length=12)
     prescriber = models.CharField(max_length=60)
     diagnosis = models.CharField(max_length=120)
+    # The coded diagnosis, for rules that go by it; empty when only the text was given.
+    diagnosis_code = models.CharField(max_length=20, default="")
     visit = models.ForeignKey(Visit, on_delete=models.PROTECT, null=True)
     issued_date = models.DateField()
     # The first day on which it is no longer good.

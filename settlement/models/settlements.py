@@ -59,10 +59,18 @@ class Hold(models.Model):
     quote = models.ForeignKey(Quote, on_delete=models.PROTECT, related_name="holds")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
     amount_fen = models.BigIntegerField()
+    # The account is a relative's (家庭共济), not the quoted member's own.
+    relative = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_fen__gt=0), name="a_hold_holds_something"),
+        ]
+        indexes = [
+            # A holder has to find what relatives' quotes hold; one's own come with one's quotes.
+            models.Index(
+                fields=["account"], condition=Q(relative=True), name="relatives_holds_by_account"
+            ),
         ]
 
 
@@ -96,6 +104,8 @@ class Settlement(models.Model):
     total_fen = models.BigIntegerField()
     fund_fen = models.BigIntegerField()
     account_fen = models.BigIntegerField()
+    # What relatives' accounts pay (家庭共济); whose, is in RelativeShare.
+    relative_fen = models.BigIntegerField(default=0)
     cash_fen = models.BigIntegerField()
     refunded_fen = models.BigIntegerField(default=0)
     inputs = models.JSONField()
@@ -110,11 +120,16 @@ class Settlement(models.Model):
                 fields=["member", "member_seq"], name="one_settlement_a_member_and_seq"
             ),
             models.CheckConstraint(
-                condition=Q(total_fen=F("fund_fen") + F("account_fen") + F("cash_fen")),
+                condition=Q(
+                    total_fen=F("fund_fen") + F("account_fen") + F("relative_fen") + F("cash_fen")
+                ),
                 name="settlement_shares_make_the_total",
             ),
             models.CheckConstraint(
-                condition=Q(fund_fen__gte=0) & Q(account_fen__gte=0) & Q(cash_fen__gte=0),
+                condition=Q(fund_fen__gte=0)
+                & Q(account_fen__gte=0)
+                & Q(relative_fen__gte=0)
+                & Q(cash_fen__gte=0),
                 name="no_settlement_share_is_negative",
             ),
             models.CheckConstraint(
@@ -151,6 +166,27 @@ class Share(models.Model):
         ]
 
 
+class RelativeShare(models.Model):
+    """What one relative's account pays of a settlement; they sum to the share of
+    `relative_account`."""
+
+    settlement = models.ForeignKey(
+        Settlement, on_delete=models.PROTECT, related_name="relative_shares", db_index=False
+    )
+    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["settlement", "account"], name="one_share_a_settlement_and_relative"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_fen__gt=0), name="a_relatives_share_pays_something"
+            ),
+        ]
+
+
 class Refund(models.Model):
     """Goods or fees returned after a known result (退费): every payer gets its part back."""
 
@@ -172,6 +208,7 @@ class Refund(models.Model):
     total_fen = models.BigIntegerField()
     fund_fen = models.BigIntegerField()
     account_fen = models.BigIntegerField()
+    relative_fen = models.BigIntegerField(default=0)
     cash_fen = models.BigIntegerField()
     accepted_at = models.DateTimeField()
     posted_at = models.DateTimeField(null=True)
@@ -182,7 +219,9 @@ class Refund(models.Model):
                 fields=["member", "member_seq"], name="one_refund_a_member_and_seq"
             ),
             models.CheckConstraint(
-                condition=Q(total_fen=F("fund_fen") + F("account_fen") + F("cash_fen")),
+                condition=Q(
+                    total_fen=F("fund_fen") + F("account_fen") + F("relative_fen") + F("cash_fen")
+                ),
                 name="refund_shares_make_the_total",
             ),
             models.CheckConstraint(condition=Q(total_fen__gt=0), name="a_refund_returns_something"),

@@ -90,16 +90,37 @@ class VisitFacts:
     opened_at: datetime
     closed_at: datetime | None
     business_date: date
+    # Of a stay only.
+    admission_date: date | None
+    discharge_date: date | None
+    emergency: bool
+    public_emergency: bool
 
 
 def merchant_visit(*, visit_id: UUID, merchant_id: int, lock: bool = False) -> VisitFacts:
     """A visit of this merchant, optionally locked. Raises NotFound."""
     row = sql.fetch_one(
         "SELECT id, member_id, scan_id, kind, department, doctor, diagnoses, opened_at, closed_at,"
-        " business_date FROM settlement_visit WHERE id = %s AND merchant_id = %s"
+        " business_date, admission_date, discharge_date, emergency, public_emergency"
+        " FROM settlement_visit WHERE id = %s AND merchant_id = %s"
         + (sql.for_update() if lock else ""),
         (visit_id, merchant_id),
-        kinds=("uuid", None, "uuid", None, None, None, None, "datetime", "datetime", "date"),
+        kinds=(
+            "uuid",
+            None,
+            "uuid",
+            None,
+            None,
+            None,
+            None,
+            "datetime",
+            "datetime",
+            "date",
+            "date",
+            "date",
+            "bool",
+            "bool",
+        ),
     )
     if row is None:
         raise NotFound(param="visit_id")
@@ -112,6 +133,16 @@ def open_visit(*, visit_id: UUID, merchant_id: int, lock: bool = False) -> Visit
     if facts.closed_at is not None:
         raise VisitClosed(param="visit_id")
     return facts
+
+
+def has_bills(*, visit_id: UUID) -> bool:
+    """Whether a settlement of the visit stands."""
+    row = sql.fetch_one(
+        "SELECT count(*) FROM settlement_settlement"
+        " WHERE visit_id = %s AND refunded_fen < total_fen",
+        (visit_id,),
+    )
+    return bool(row and row[0])
 
 
 def check_batches(*, visit_id: UUID, fee_batch_ids: list[UUID]) -> None:

@@ -80,7 +80,9 @@ def settlement_record(
         "total_fen": row.total_fen,
         "pool_fen": row.fund_fen,
         "account_fen": row.account_fen,
+        "relative_fen": row.relative_fen,
         "cash_fen": row.cash_fen,
+        "hospital_payment_fen": result.hospital_payment_fen,
         "refunded_fen": row.refunded_fen,
         "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
         "lines": [
@@ -164,6 +166,7 @@ def visit(*, visit_id: UUID, merchant_id: int) -> dict[str, Any]:
                 "total_fen": one.total_fen,
                 "pool_fen": one.fund_fen,
                 "account_fen": one.account_fen,
+                "relative_fen": one.relative_fen,
                 "cash_fen": one.cash_fen,
                 "refunded_fen": one.refunded_fen,
             }
@@ -198,6 +201,10 @@ def _visit_head(row: Visit) -> dict[str, Any]:
         "department": row.department,
         "doctor": row.doctor,
         "diagnoses": row.diagnoses,
+        "admission_date": row.admission_date.isoformat() if row.admission_date else None,
+        "discharge_date": row.discharge_date.isoformat() if row.discharge_date else None,
+        "emergency": row.emergency,
+        "public_emergency": row.public_emergency,
         "opened_at": _moment(row.opened_at),
         "closed_at": _moment(row.closed_at),
     }

@@ -64,11 +64,56 @@ def catalogue_items(
     return {row[0]: _facts(row) for row in rows}
 
 
+def catalogue_versions(
+    *, area_code: str, national_codes: Sequence[str], days: Sequence[date]
+) -> dict[date, dict[str, CatalogueFacts]]:
+    """Entries by day and national code, for a bill whose lines are of several days. One
+    statement."""
+    found: dict[date, dict[str, CatalogueFacts]] = {day: {} for day in days}
+    rows = sql.fetch(
+        "SELECT from_date, until_date, national_code, name, item_class, first_pay_bp, price_limit,"
+        " covered, account_ok, prescription_only, drug_group, disease_codes"
+        " FROM settlement_catalogueitem"
+        f" WHERE area_code = %s AND {sql.among('national_code')}"
+        " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)",
+        [area_code, sql.values(national_codes), max(days), min(days)],
+        kinds=("date", "date", *(None,) * 5, "bool", "bool", "bool", None, None),
+    )
+    for from_date, until_date, *entry in rows:
+        facts = _facts(tuple(entry))
+        for day, entries in found.items():
+            if from_date <= day and (until_date is None or day < until_date):
+                entries[facts.national_code] = facts
+    return found
+
+
+def area_is_connected(area_code: str, *, day: date) -> bool:
+    """Whether a policy of the area is in force in this deployment on the day."""
+    return bool(
+        sql.fetch(
+            "SELECT id FROM settlement_policy WHERE area_code = %s AND from_date <= %s"
+            " AND (until_date IS NULL OR until_date > %s) LIMIT 1",
+            (area_code, day, day),
+        )
+    )
+
+
+def policy_in_force(*, area_code: str, day: date) -> tuple[int, benefits.Policy]:
+    """Policy row and compiled policy of an area on a day. Raises PolicyMissing."""
+    policy_id, policy, _entries = rules_in_force(area_code=area_code, national_codes=(), day=day)
+    return policy_id, policy
+
+
 def rules_in_force(
-    *, area_code: str, national_codes: Sequence[str], day: date
+    *,
+    area_code: str,
+    national_codes: Sequence[str],
+    day: date,
+    catalogue_area: str | None = None,
 ) -> tuple[int, benefits.Policy, dict[str, CatalogueFacts]]:
     """Policy row, compiled policy and catalogue entries of an area on a day, in one statement.
 
+    `catalogue_area` names another area whose catalogue counts: that of care away from home.
     Raises PolicyMissing.
     """
     rows = sql.fetch(
@@ -77,10 +122,18 @@ def rules_in_force(
         " FROM (SELECT id, area_code FROM settlement_policy WHERE area_code = %s"
         " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)"
         " ORDER BY from_date DESC, id DESC LIMIT 1) p"
-        " LEFT JOIN settlement_catalogueitem c ON c.area_code = p.area_code"
+        " LEFT JOIN settlement_catalogueitem c ON c.area_code = %s"
         f" AND {sql.among('c.national_code')}"
         " AND c.from_date <= %s AND (c.until_date IS NULL OR c.until_date > %s)",
-        [area_code, day, day, sql.values(national_codes), day, day],
+        [
+            area_code,
+            day,
+            day,
+            catalogue_area or area_code,
+            sql.values(national_codes),
+            day,
+            day,
+        ],
         kinds=(None, None, None, None, None, None, "bool", "bool", "bool", None, None),
     )
     if not rows:

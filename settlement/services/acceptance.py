@@ -15,7 +15,7 @@ from messaging.bodies import to_json
 from messaging.days import accounting_month
 from messaging.ids import new_id
 from settlement import benefits, money
-from settlement.models import FeeBatch, Line, Settlement, Share, Visit
+from settlement.models import FeeBatch, Line, RelativeShare, Settlement, Share, Visit
 from settlement.selectors.money import MoneyFacts
 from settlement.selectors.presence import ScanFacts, VisitFacts
 from settlement.services.desk import Desk
@@ -82,11 +82,17 @@ def write_acceptance(
                 "UPDATE settlement_account SET balance_fen = balance_fen - %s WHERE id = %s",
                 (result.account_fen, acceptance.money.account_id),
             )
+        _draw_on_relatives(result.relative_draws, settlement_id=settlement_id)
         if any(result.year_to_date_delta.values()):
+            before = acceptance.money.year_to_date
+            added = result.year_to_date_delta
             write_year_to_date(
                 member_id=acceptance.member_id,
                 benefit_year=result.benefit_year,
-                amounts=result.year_to_date_after,
+                # What a stay carries over from another year stays in that year's row.
+                amounts={
+                    name: before.get(name, 0) + added.get(name, 0) for name in {**before, **added}
+                },
             )
         for line in acceptance.lines:
             if line["prescription_row"]:
@@ -96,6 +102,24 @@ def write_acceptance(
                     (money.quantity_units(line["quantity"]), line["prescription_row"]),
                 )
         outbox.put(topic=POST_SETTLEMENT, subject=settlement_id, now=desk.now)
+
+
+def _draw_on_relatives(draws: Sequence[benefits.RelativeDraw], *, settlement_id: UUID) -> None:
+    """Take each relative's part from their account, whose row the draw names."""
+    if not draws:
+        return
+    # By ascending id, everywhere alike.
+    parts = sorted((int(draw.holder), draw.amount_fen) for draw in draws)
+    for account_id, amount_fen in parts:
+        sql.run(
+            "UPDATE settlement_account SET balance_fen = balance_fen - %s WHERE id = %s",
+            (amount_fen, account_id),
+        )
+    sql.insert_rows(
+        RelativeShare,
+        ("settlement", "account", "amount_fen"),
+        [(settlement_id, account_id, amount_fen) for account_id, amount_fen in parts],
+    )
 
 
 def _write_purchase(
@@ -234,6 +258,7 @@ def _write_settlement(
             "total_fen",
             "fund_fen",
             "account_fen",
+            "relative_fen",
             "cash_fen",
             "refunded_fen",
             "inputs",
@@ -265,6 +290,7 @@ def _write_settlement(
                 result.total_fen,
                 result.fund_fen,
                 result.account_fen,
+                result.share("relative_account"),
                 result.cash_fen,
                 0,
                 acceptance.inputs,

@@ -85,6 +85,16 @@ class PrescriptionExhausted(Refusal):
     text = _("Line %(line_no)s: more than the prescription has left.")
 
 
+class PrescribersDiffer(Refusal):
+    """Prescriptions of hospitals of different levels on one bill."""
+
+    code = "prescribers_differ"
+    text = _(
+        "Line %(line_no)s: its prescription is from a hospital of another level; please bill it"
+        " by itself."
+    )
+
+
 class TraceCodeRepeated(Refusal):
     """The same pack twice on one bill."""
 
@@ -122,6 +132,8 @@ class BillLine:
     row_id: int | None = None
     # The row of the prescription's line that it draws on, with its quantity in ten-thousandths.
     prescription_row: int | None = None
+    # When it was done, where that may differ within a bill: the lines of a visit.
+    service_date: date | None = None
 
     @property
     def quantity_e4(self) -> int:
@@ -270,24 +282,39 @@ def check_traces(lines: Sequence[LineRequest | BillLine]) -> None:
             (parts if line.split_pack else whole).add(code)
 
 
-def add_prescriptions(lines: Sequence[BillLine], *, member_id: int, service_date: date) -> None:
+@dataclass(frozen=True, slots=True)
+class Prescribed:
+    """What the prescriptions on a bill say of it: the prescribing hospital's level (None without a
+    prescription, 0 of one that is not registered here), and the coded diagnoses."""
+
+    level: int | None = None
+    diagnoses: frozenset[str] = frozenset()
+
+
+def add_prescriptions(
+    lines: Sequence[BillLine], *, member_id: int, service_date: date
+) -> Prescribed:
     """Note on each line that names a prescription which row of it the line draws on.
 
     Under the member's lock: a prescription is one member's, so that lock is the one that keeps two
     tills from filling it twice. Raises PrescriptionUnknown, PrescriptionExpired,
-    PrescriptionExhausted.
+    PrescriptionExhausted, and PrescribersDiffer where hospitals of different levels have written
+    what one bill fills, since their level decides its rates.
     """
     numbers = sorted({line.prescription for line in lines if line.prescription})
     if not numbers:
-        return
+        return Prescribed()
     rows = sql.fetch(
-        "SELECT p.number, l.national_code, l.id, p.until_date, l.quantity_e4 - l.filled_e4"
+        "SELECT p.number, l.national_code, l.id, p.until_date, l.quantity_e4 - l.filled_e4,"
+        " coalesce(m.level, 0), p.diagnosis_code"
         " FROM settlement_prescription p JOIN settlement_prescriptionline l"
         " ON l.prescription_id = p.id"
+        " LEFT JOIN merchants_merchant m ON m.code = p.institution_code"
         f" WHERE p.member_id = %s AND {sql.among('p.number')}",
         (member_id, sql.values(numbers)),
-        kinds=(None, None, None, "date", None),
+        kinds=(None, None, None, "date", None, None, None),
     )
+    levels: dict[str, int] = {row[0]: row[5] for row in rows}
     left: dict[int, int] = {row[2]: row[4] for row in rows}
     by_item: Mapping[tuple[str, str], tuple[int, date]] = {
         (row[0], row[1]): (row[2], row[3]) for row in rows
@@ -306,3 +333,6 @@ def add_prescriptions(lines: Sequence[BillLine], *, member_id: int, service_date
         if left[row_id] < 0:
             raise PrescriptionExhausted(param=where, line_no=line.no)
         line.prescription_row = row_id
+        if levels[line.prescription] != levels[numbers[0]]:
+            raise PrescribersDiffer(param=where, line_no=line.no)
+    return Prescribed(levels[numbers[0]], frozenset(row[6] for row in rows if row[6]))

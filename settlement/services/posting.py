@@ -5,8 +5,9 @@ one commit. A unique key a transaction makes posting twice impossible, whatever 
 and a second worker do at the same moment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from messaging import outbox, sql
@@ -19,12 +20,21 @@ Leg = tuple[str, int]
 
 
 def settlement_legs(
-    *, member_id: int, merchant_id: int, area_code: str, shares: Iterable[tuple[str, int]]
+    *,
+    member_id: int,
+    merchant_id: int,
+    area_code: str,
+    shares: Iterable[tuple[str, int]],
+    relatives: Iterable[tuple[int, int]] = (),
+    treated_in: str = "",
 ) -> list[Leg]:
     """The legs of a settlement: every payer gives its share, the merchant is owed what the funds
-    and the account pay and has in its till what the member paid. They sum to zero.
+    and the accounts pay and has in its till what the member paid. They sum to zero.
 
-    A refund's legs are these with the signs turned.
+    `relatives` are the holders, with fen, behind the share of `relative_account`. `treated_in` is
+    the merchant's area: where it is another than the insured one, the agency there owes the
+    merchant and the insured area owes the agency, both from the start. A refund's legs are these
+    with the signs turned.
     """
     legs: list[Leg] = []
     due = till = 0
@@ -33,11 +43,16 @@ def settlement_legs(
             legs.append((f"cash:{area_code}", -amount_fen))
             till += amount_fen
             continue
-        giver = (
-            f"member:{member_id}:personal" if payer == "account" else f"fund:{area_code}:{payer}"
-        )
-        legs.append((giver, -amount_fen))
         due += amount_fen
+        if payer == "account":
+            legs.append((f"member:{member_id}:personal", -amount_fen))
+        elif payer == "relative_account":
+            legs.extend((f"member:{holder}:personal", -part_fen) for holder, part_fen in relatives)
+        else:
+            legs.append((f"fund:{area_code}:{payer}", -amount_fen))
+    if due and treated_in not in ("", area_code):
+        legs.append((f"between:{area_code}:{treated_in}", due))
+        legs.append((f"agency:{treated_in}:advanced", -due))
     if due:
         legs.append((f"merchant:{merchant_id}:due", due))
     if till:
@@ -48,28 +63,17 @@ def settlement_legs(
 def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
     """The outbox handler of accepted settlements, inside the batch's transaction."""
     rows = sql.fetch(
-        "SELECT s.id, s.member_id, s.merchant_id, s.area_code, s.business_date, s.accounting_month"
-        f" FROM settlement_settlement s WHERE {sql.among('s.id')}",
+        "SELECT s.id, s.id, s.member_id, s.merchant_id, s.area_code, m.area_code, s.business_date,"
+        " s.accounting_month, s.relative_fen FROM settlement_settlement s"
+        f" JOIN merchants_merchant m ON m.id = s.merchant_id WHERE {sql.among('s.id')}",
         (sql.values(subjects),),
-        kinds=("uuid", None, None, None, "date", "date"),
+        kinds=("uuid", "uuid", None, None, None, None, "date", "date", None),
     )
     shares = _shares("settlement_share", "settlement_id", subjects)
     _post(
         [
-            (
-                f"{POST_SETTLEMENT}:{identifier}",
-                "settlement",
-                area_code,
-                business_date,
-                month,
-                settlement_legs(
-                    member_id=member_id,
-                    merchant_id=merchant_id,
-                    area_code=area_code,
-                    shares=shares.get(identifier, []),
-                ),
-            )
-            for identifier, member_id, merchant_id, area_code, business_date, month in rows
+            (f"{POST_SETTLEMENT}:{row[0]}", "settlement", *head, legs)
+            for row, head, legs in _with_legs(rows, shares)
         ],
         now=now,
     )
@@ -83,32 +87,23 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
 def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     """The outbox handler of accepted refunds, inside the batch's transaction."""
     rows = sql.fetch(
-        "SELECT r.id, r.member_id, r.merchant_id, s.area_code, r.business_date, r.accounting_month"
-        " FROM settlement_refund r JOIN settlement_settlement s ON s.id = r.settlement_id"
-        f" WHERE {sql.among('r.id')}",
+        "SELECT r.id, s.id, r.member_id, r.merchant_id, s.area_code, m.area_code, r.business_date,"
+        " r.accounting_month, r.relative_fen FROM settlement_refund r"
+        " JOIN settlement_settlement s ON s.id = r.settlement_id"
+        f" JOIN merchants_merchant m ON m.id = r.merchant_id WHERE {sql.among('r.id')}",
         (sql.values(subjects),),
-        kinds=("uuid", None, None, None, "date", "date"),
+        kinds=("uuid", "uuid", None, None, None, None, "date", "date", None),
     )
     shares = _shares("settlement_refundshare", "refund_id", subjects)
     _post(
         [
             (
-                f"{POST_REFUND}:{identifier}",
+                f"{POST_REFUND}:{row[0]}",
                 "refund",
-                area_code,
-                business_date,
-                month,
-                [
-                    (account, -amount_fen)
-                    for account, amount_fen in settlement_legs(
-                        member_id=member_id,
-                        merchant_id=merchant_id,
-                        area_code=area_code,
-                        shares=shares.get(identifier, []),
-                    )
-                ],
+                *head,
+                [(account, -amount_fen) for account, amount_fen in legs],
             )
-            for identifier, member_id, merchant_id, area_code, business_date, month in rows
+            for row, head, legs in _with_legs(rows, shares)
         ],
         now=now,
     )
@@ -117,6 +112,42 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
         f" WHERE state = 'accepted' AND {sql.among('id')}",
         (now, sql.values(subjects)),
     )
+
+
+def _with_legs(
+    rows: Sequence[tuple[Any, ...]], shares: Mapping[UUID, list[tuple[str, int]]]
+) -> Iterator[tuple[tuple[Any, ...], tuple[str, date, date], list[Leg]]]:
+    """Each row (its own id, the settlement's, member, merchant, insured area, area of treatment,
+    day, month, relatives' fen) with area, day and month of its transaction, and its legs."""
+    relatives = _relatives([row[1] for row in rows if row[8]])
+    for row in rows:
+        identifier, settlement_id, member_id, merchant_id = row[:4]
+        area_code, treated_in, day, month = row[4:8]
+        legs = settlement_legs(
+            member_id=member_id,
+            merchant_id=merchant_id,
+            area_code=area_code,
+            shares=shares.get(identifier, []),
+            relatives=relatives.get(settlement_id, []),
+            treated_in=treated_in,
+        )
+        yield row, (area_code, day, month), legs
+
+
+def _relatives(settlements: Sequence[UUID]) -> dict[UUID, list[tuple[int, int]]]:
+    """Holders, with fen, behind the relatives' shares of settlements that have some."""
+    found: dict[UUID, list[tuple[int, int]]] = {}
+    if not settlements:
+        return found
+    for identifier, holder, amount_fen in sql.fetch(
+        "SELECT r.settlement_id, a.member_id, r.amount_fen FROM settlement_relativeshare r"
+        " JOIN settlement_account a ON a.id = r.account_id"
+        f" WHERE {sql.among('r.settlement_id')} ORDER BY r.id",
+        (sql.values(settlements),),
+        kinds=("uuid", None, None),
+    ):
+        found.setdefault(identifier, []).append((holder, amount_fen))
+    return found
 
 
 def _shares(table: str, owner: str, subjects: Sequence[UUID]) -> dict[UUID, list[tuple[str, int]]]:

@@ -5,8 +5,8 @@ locked, what it read stays true until the transaction ends; called without, it i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,14 @@ from messaging.bodies import FieldInvalid
 from messaging.refusals import Refusal
 from settlement import benefits
 from settlement.requests import BillRequest
-from settlement.selectors.money import MoneyFacts, OpenQuote, money_facts
+from settlement.selectors.money import (
+    MoneyFacts,
+    OpenQuote,
+    RelativeFacts,
+    money_facts,
+    relative_accounts,
+    stay_amounts,
+)
 from settlement.selectors.presence import (
     NotFound,
     ScanFacts,
@@ -31,7 +38,13 @@ from settlement.selectors.presence import (
     settled_under_scan,
     unsettled_lines,
 )
-from settlement.selectors.rules import rules_in_force
+from settlement.selectors.rules import (
+    PolicyMissing,
+    catalogue_versions,
+    policy_in_force,
+    rules_in_force,
+)
+from settlement.services import circumstances
 from settlement.services.desk import Desk
 from settlement.services.lines import (
     BillEmpty,
@@ -104,48 +117,67 @@ class Priced:
 
 
 def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
-    """Price a bill for this desk; with `lock`, the member is locked before anything is read.
+    """Price a bill for this desk; with `lock`, the member, and whoever shares an account with them,
+    is locked before anything is read.
 
     Raises the refusals of scan, visit, member, capability, lines, prescriptions and policy, then
     OpenQuoteElsewhere, then CeilingExceeded.
     """
     scan, visit = presence(desk, scan_id=bill.scan_id, visit_id=bill.visit_id)
-    if lock:
-        members.lock_member(member_id=scan.member_id)
+    locked = members.lock_payers(member_id=scan.member_id, day=desk.day) if lock else None
     facts = members.member_facts(member_id=scan.member_id, day=desk.day)
     check_member(facts, desk=desk)
     merchants.check_capability(desk.terminal, bill.benefit_kind)
     lines, service_date = _lines_of(desk, bill, visit=visit)
     policy_id, policy, catalogue = rules_in_force(
-        area_code=facts.area_code, national_codes=national_codes(lines), day=service_date
+        area_code=facts.area_code,
+        catalogue_area=desk.terminal.area_code,
+        national_codes=national_codes(lines),
+        day=service_date,
     )
-    add_catalogue(lines, catalogue)
-    add_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
+    if visit is None or visit.admission_date is None:
+        add_catalogue(lines, catalogue)
+    else:
+        _add_catalogue_by_day(lines, area_code=desk.terminal.area_code)
+    prescribed = add_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
     if bill.benefit_kind not in policy.kinds:
         raise BenefitKindUnknown(param="benefit_kind")
-    money = money_facts(
-        member_id=scan.member_id, benefit_year=policy.benefit_year(service_date), now=desk.now
+    circumstances.check_kind(policy, bill.benefit_kind, visit=visit)
+    frame = circumstances.bill_frame(
+        bill,
+        visit=visit,
+        prescribed=prescribed,
+        at_pharmacy=desk.terminal.merchant_kind == "pharmacy",
+        service_date=service_date,
     )
+    if not policy.in_force_on(policy.rules_day(frame)):
+        # A stay under the rules of its first day, which an earlier version has.
+        policy_id, policy = _policy_of(frame, policy, area_code=facts.area_code)
+    money = _money(scan.member_id, policy, frame, now=desk.now)
     replaces = tuple(
         quote.quote_id
         for quote in money.open_quotes
         if quote.terminal_id == desk.terminal.terminal_id
     )
+    relatives = _relatives(desk, facts, policy, but_for=frozenset(replaces), locked=locked)
+    member = covered_member(facts, policy=policy, desk=desk, service_date=service_date)
+    site = calculator_site(desk)
+    calculator_lines = tuple(line.for_calculator() for line in lines)
+    if site.area != policy.area:
+        calculator_lines = _as_listed_here(calculator_lines, member, site, frame)
     arguments: dict[str, Any] = {
         "policy": policy,
-        "member": covered_member(facts, desk=desk, service_date=service_date),
-        "site": calculator_site(desk),
-        "bill": benefits.Bill(
-            kind=bill.benefit_kind,
-            disease_code=bill.disease_code,
-            service_date=service_date,
-            lines=tuple(line.for_calculator() for line in lines),
-            account_limit_fen=bill.account_limit_fen,
+        "member": member,
+        "site": site,
+        "bill": replace(
+            frame,
+            lines=calculator_lines,
+            relative_accounts=_within(relatives, bill.relative_limit_fen),
         ),
-        "year_to_date": money.year_to_date,
+        "year_to_date": money.counted(),
         "account_available_fen": money.available_fen(but_for=frozenset(replaces)),
     }
-    result = benefits.calculate(**arguments)
+    result = circumstances.priced_or_refused(arguments)
     if lock:
         # An estimate reserves nothing, so another till's quote does not stand in its way.
         check_no_open_quote(desk, money.open_quotes, reads_year_to_date=result.reads_year_to_date)
@@ -165,6 +197,89 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
         service_date=service_date,
         replaces=replaces,
     )
+
+
+def _policy_of(
+    frame: benefits.Bill, policy: benefits.Policy, *, area_code: str
+) -> tuple[int, benefits.Policy]:
+    policy_id, found = policy_in_force(area_code=area_code, day=policy.rules_day(frame))
+    if frame.kind not in found.kinds:
+        raise BenefitKindUnknown(param="benefit_kind")
+    if not found.in_force_on(found.rules_day(frame)):
+        # Two versions that each send the bill to the other: no rules for it at all.
+        raise PolicyMissing
+    return policy_id, found
+
+
+def _money(
+    member_id: int, policy: benefits.Policy, frame: benefits.Bill, *, now: datetime
+) -> MoneyFacts:
+    year = policy.year_of(frame)
+    money = money_facts(member_id=member_id, benefit_year=year, now=now)
+    if frame.stay:
+        carried = stay_amounts(member_id=member_id, stay=frame.stay, but_year=year)
+        money = replace(money, carried=carried)
+    return money
+
+
+def _relatives(
+    desk: Desk,
+    facts: MemberFacts,
+    policy: benefits.Policy,
+    *,
+    but_for: frozenset[UUID],
+    locked: frozenset[int] | None,
+) -> tuple[RelativeFacts, ...]:
+    """Relatives' accounts that may pay; under a lock, only those of members who are locked too."""
+    if not facts.has_sharings or not policy.has_payer("relative_account"):
+        return ()
+    found = relative_accounts(
+        member_id=facts.member_id, day=desk.day, now=desk.now, but_for=but_for
+    )
+    # A sharing that was entered between the lock and this look waits for the next bill.
+    return tuple(each for each in found if locked is None or each.holder_id in locked)
+
+
+def _within(
+    relatives: Sequence[RelativeFacts], limit_fen: int | None
+) -> tuple[benefits.RelativeAccount, ...]:
+    """The accounts as the calculator takes them, named by their rows, cut to what is wanted."""
+    accounts = []
+    left = limit_fen
+    for each in relatives:
+        amount = each.available_fen if left is None else min(left, each.available_fen)
+        accounts.append(benefits.RelativeAccount(str(each.account_id), amount))
+        if left is not None:
+            left -= amount
+    return tuple(accounts)
+
+
+def _as_listed_here(
+    lines: tuple[benefits.Line, ...],
+    member: benefits.Member,
+    site: benefits.Site,
+    frame: benefits.Bill,
+) -> tuple[benefits.Line, ...]:
+    """Lines of somebody insured elsewhere, by this area's catalogue rules (就医地目录); an area
+    that has no rules here has its catalogue's own figures and nothing beside them."""
+    try:
+        _row, treating = policy_in_force(area_code=site.area, day=frame.service_date)
+    except PolicyMissing:
+        return lines
+    return benefits.as_listed_by(treating, lines, member=member, site=site, bill=frame)
+
+
+def _add_catalogue_by_day(lines: Sequence[BillLine], *, area_code: str) -> None:
+    """The catalogue's word on each line of a stay is that of the line's own day."""
+    by_day: dict[date, list[BillLine]] = {}
+    for line in lines:
+        assert line.service_date is not None
+        by_day.setdefault(line.service_date, []).append(line)
+    versions = catalogue_versions(
+        area_code=area_code, national_codes=national_codes(lines), days=list(by_day)
+    )
+    for day, of_the_day in by_day.items():
+        add_catalogue(of_the_day, versions[day])
 
 
 def presence(
@@ -196,7 +311,12 @@ def presence(
         if scan.use not in BILLING_USES:
             raise ScanNotForThisUse(param="scan_id")
         return scan, visit
-    if visit.scan_id is None or visit.business_date != desk.day:
+    if (
+        visit.scan_id is None
+        or visit.business_date != desk.day
+        # Going home is shown anew, also on the first day.
+        or visit.discharge_date is not None
+    ):
         raise ScanNotForThisUse(param="scan_id")
     return accepted_scan(scan_id=visit.scan_id, merchant_id=merchant_id), visit
 
@@ -215,9 +335,13 @@ def _lines_of(
         raise BillEmpty(param="visit_id")
     if bill.fee_batch_ids:
         check_batches(visit_id=visit.visit_id, fee_batch_ids=bill.fee_batch_ids)
-    # One settlement prices one service date: the policy and the catalogue are those of that day.
-    service_date = rows[0]["service_date"]
-    rows = [row for row in rows if row["service_date"] == service_date]
+    if visit.admission_date is None:
+        # One settlement of an outpatient visit prices one service date: the policy and the
+        # catalogue are those of that day. A stay is billed as a whole.
+        service_date = rows[0]["service_date"]
+        rows = [row for row in rows if row["service_date"] == service_date]
+    else:
+        service_date = visit.discharge_date or max(row["service_date"] for row in rows)
     if len(rows) > 10_000:
         raise TooManyLines(param="visit_id", most=10_000)
     lines = [
@@ -234,6 +358,7 @@ def _lines_of(
             prescription=row["prescription_number"],
             facts=None,
             row_id=row["id"],
+            service_date=row["service_date"],
         )
         for number, row in enumerate(rows, start=1)
     ]
@@ -242,7 +367,9 @@ def _lines_of(
     return lines, service_date
 
 
-def covered_member(facts: MemberFacts, *, desk: Desk, service_date: date) -> benefits.Member:
+def covered_member(
+    facts: MemberFacts, *, policy: benefits.Policy, desk: Desk, service_date: date
+) -> benefits.Member:
     """The member as the calculator takes one, with the cover of the service date.
 
     `facts` are today's, which a service of another day does not go by. Raises what `check_member`
@@ -251,11 +378,12 @@ def covered_member(facts: MemberFacts, *, desk: Desk, service_date: date) -> ben
     if service_date != desk.day:
         facts = members.member_facts(member_id=facts.member_id, day=service_date)
         check_member(facts, desk=desk)
-    return calculator_member(facts, day=service_date)
+    return calculator_member(facts, policy=policy, day=service_date)
 
 
-def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:
-    """The member of these facts as the calculator takes one, as of their day."""
+def calculator_member(facts: MemberFacts, *, policy: benefits.Policy, day: date) -> benefits.Member:
+    """The member of these facts as the calculator takes one, as of their day; how long they have
+    been insured is looked up only for a policy that asks."""
     return benefits.Member(
         scheme=facts.scheme,  # type: ignore[arg-type]
         category=facts.category,
@@ -275,6 +403,10 @@ def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:
                 key=lambda filing: (filing.kind, filing.disease_code, filing.institution_codes),
             )
         ),
+        sex=facts.sex,
+        insured_months=members.insured_months(member_id=facts.member_id, day=day)
+        if policy.asks_insured_months
+        else None,
     )
 
 
@@ -285,6 +417,7 @@ def calculator_site(desk: Desk) -> benefits.Site:
         level=desk.terminal.merchant_level,
         institution_code=desk.terminal.merchant_code,
         area=desk.terminal.area_code,
+        marks=desk.terminal.merchant_marks,
     )
 
 
@@ -329,7 +462,9 @@ def result_answer(
         "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
         "pool_fen": result.fund_fen,
         "account_fen": result.account_fen,
+        "relative_fen": result.share("relative_account"),
         "cash_fen": result.cash_fen,
+        "hospital_payment_fen": result.hospital_payment_fen,
         "lines": [
             {
                 **line,

@@ -17,6 +17,7 @@ from settlement import benefits
 from settlement.models import Hold, Quote
 from settlement.requests import BillRequest, ReleaseRequest
 from settlement.selectors.presence import NotFound
+from settlement.services import circumstances
 from settlement.services.desk import Desk
 from settlement.services.pricing import Priced, price, result_answer
 from voucher import selectors as members
@@ -89,11 +90,14 @@ def quote(desk: Desk, bill: BillRequest) -> dict[str, Any]:
                 )
             ],
         )
+        holds = [(int(draw.holder), draw.amount_fen, True) for draw in priced.result.relative_draws]
         if priced.result.account_fen and priced.money.account_id is not None:
+            holds.append((priced.money.account_id, priced.result.account_fen, False))
+        if holds:
             sql.insert_rows(
                 Hold,
-                ("quote", "account", "amount_fen"),
-                [(quote_id, priced.money.account_id, priced.result.account_fen)],
+                ("quote", "account", "amount_fen", "relative"),
+                [(quote_id, *hold) for hold in holds],
             )
     return {
         **_answer(priced),
@@ -120,6 +124,7 @@ def _stored_bill(priced: Priced, bill: BillRequest) -> dict[str, Any]:
             for line in priced.lines
         ],
         "sent": msgspec.to_builtins(bill.lines),
+        "visit": circumstances.of_visit(priced.visit),
     }
 
 

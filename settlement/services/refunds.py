@@ -5,6 +5,7 @@ settlements stand as they are. The refund posts in the open month.
 """
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from django.utils.translation import gettext_lazy as _
@@ -38,13 +39,18 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
     Raises NotFound, AlreadyRefunded.
     """
     row = sql.fetch_one(
-        "SELECT member_id FROM settlement_settlement WHERE id = %s AND merchant_id = %s",
+        "SELECT member_id, relative_fen FROM settlement_settlement"
+        " WHERE id = %s AND merchant_id = %s",
         (request.settlement_id, desk.terminal.merchant_id),
     )
     if row is None:
         raise NotFound(param="settlement_id")
-    member_id = row[0]
-    members.lock_member(member_id=member_id)
+    member_id, relative_fen = row
+    relatives = _relatives(request.settlement_id) if relative_fen else []
+    if relatives:
+        members.lock_members([member_id, *(holder_id for _, holder_id, _ in relatives)])
+    else:
+        members.lock_member(member_id=member_id)
     found = sql.fetch_one(
         "SELECT total_fen, fund_fen, account_fen, cash_fen, refunded_fen, benefit_year, result"
         " FROM settlement_settlement WHERE id = %s" + sql.for_update(),
@@ -88,6 +94,7 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
                 "total_fen",
                 "fund_fen",
                 "account_fen",
+                "relative_fen",
                 "cash_fen",
                 "accepted_at",
             ),
@@ -107,6 +114,7 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
                     total_fen,
                     fund_fen,
                     account_fen,
+                    relative_fen,
                     cash_fen,
                     desk.now,
                 )
@@ -125,6 +133,11 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
             sql.run(
                 "UPDATE settlement_account SET balance_fen = balance_fen + %s WHERE id = %s",
                 (account_fen, funds.account_id),
+            )
+        for account_id, _holder_id, amount_fen in relatives:
+            sql.run(
+                "UPDATE settlement_account SET balance_fen = balance_fen + %s WHERE id = %s",
+                (amount_fen, account_id),
             )
         if any(delta.values()):
             write_year_to_date(
@@ -156,3 +169,16 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
         "account_balance_fen": funds.balance_fen + account_fen,
         "accepted_at": moment(desk.now),
     }
+
+
+def _relatives(settlement_id: UUID) -> list[tuple[int, int, int]]:
+    """Account, holder and fen of each relative who paid a part, by ascending account."""
+    return [
+        (account_id, holder_id, amount_fen)
+        for account_id, holder_id, amount_fen in sql.fetch(
+            "SELECT r.account_id, a.member_id, r.amount_fen FROM settlement_relativeshare r"
+            " JOIN settlement_account a ON a.id = r.account_id WHERE r.settlement_id = %s"
+            " ORDER BY r.account_id",
+            (settlement_id,),
+        )
+    ]

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from merchants import services as merchants
 from messaging import sql
 from messaging.days import moment
 from messaging.ids import new_id
@@ -18,6 +19,7 @@ from messaging.refusals import Refusal
 from settlement.models import Scan
 from settlement.requests import ScanRequest
 from settlement.selectors.coverage import scan_answer
+from settlement.selectors.rules import area_is_connected
 from settlement.services.desk import Desk
 from voucher import selectors as members
 from voucher import services as vouchers
@@ -26,6 +28,8 @@ from voucher.tokens import MerchantKind, Scope, Use
 
 # Evidence of the field that this system has a place for and no connection to yet.
 PORTS = frozenset({"national_code", "identity_card", "social_security_card", "face"})
+# What an agreement has to cover before people insured elsewhere are served (异地联网).
+OUT_OF_AREA = "out_of_area"
 
 
 class EvidenceUnknown(Refusal):
@@ -172,7 +176,13 @@ def _check_scope(scope: Scope, *, use: Use, desk: Desk) -> None:
 
 
 def check_member(facts: MemberFacts, *, desk: Desk) -> None:
-    """What every step asks of the person: voucher, life, enrolment, entitlement, area."""
+    """What every step asks of the person: voucher, life, enrolment, entitlement, area.
+
+    Somebody insured elsewhere is served where that area has its rules in this deployment and the
+    merchant's agreement covers care away from home (异地就医).
+    """
     members.check_may_use(facts, day=desk.day)
     if facts.area_code != desk.terminal.area_code:
-        raise OutOfAreaNotConnected
+        if not area_is_connected(facts.area_code, day=desk.day):
+            raise OutOfAreaNotConnected
+        merchants.check_capability(desk.terminal, OUT_OF_AREA)

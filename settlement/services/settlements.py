@@ -7,6 +7,7 @@ here.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import benefits, money
 from settlement.requests import LineRequest, SettleRequest
-from settlement.selectors.money import money_facts
+from settlement.selectors.money import money_facts, relative_accounts, stay_amounts
 from settlement.selectors.presence import (
     NotFound,
     VisitFacts,
@@ -30,6 +31,7 @@ from settlement.selectors.presence import (
     open_visit,
 )
 from settlement.selectors.rules import compiled_policy
+from settlement.services import circumstances
 from settlement.services.acceptance import Acceptance, write_acceptance
 from settlement.services.desk import Desk
 from settlement.services.lines import PrescriptionExhausted, TraceCodeUsed
@@ -129,7 +131,7 @@ def _from_quote(desk: Desk, request: SettleRequest) -> Acceptance:
     if row is None:
         raise NotFound(param="quote_id")
     member_id = row[0]
-    members.lock_member(member_id=member_id)
+    locked = members.lock_payers(member_id=member_id, day=desk.day)
     found = sql.fetch_one(
         "SELECT state, expires_at, scan_id, visit_id, policy_id, bill, inputs, result"
         " FROM settlement_quote WHERE id = %s",
@@ -153,19 +155,24 @@ def _from_quote(desk: Desk, request: SettleRequest) -> Acceptance:
     result = benefits.result_from_dict(msgspec.json.decode(result_json))
     held = msgspec.json.decode(inputs)
     service_date = date.fromisoformat(held["bill"]["service_date"])
-    if _figures_rest_on(held) != (
-        covered_member(facts, desk=desk, service_date=service_date),
+    policy = compiled_policy(policy_id)
+    if bill["visit"] != circumstances.of_visit(visit) or _figures_rest_on(held) != (
+        covered_member(facts, policy=policy, desk=desk, service_date=service_date),
         calculator_site(desk),
     ):
         # The register changed while the quote was live: its figures are nobody's any more.
         raise QuoteNotLive(param="quote_id")
     funds = money_facts(member_id=member_id, benefit_year=result.benefit_year, now=desk.now)
-    if result.reads_year_to_date and held["year_to_date"] != _without_zeros(funds.year_to_date):
+    if stay := held["bill"].get("stay", ""):
+        carried = stay_amounts(member_id=member_id, stay=stay, but_year=result.benefit_year)
+        funds = replace(funds, carried=carried)
+    if result.reads_year_to_date and held["year_to_date"] != _without_zeros(funds.counted()):
         # Only a refund, or a correction from outside the till, can do this meanwhile.
         raise QuoteNotLive(param="quote_id")
     if result.account_fen > funds.balance_fen:
         # Likewise: what others may take leaves what this quote holds.
         raise QuoteNotLive(param="quote_id")
+    _check_relatives(desk, result, member_id=member_id, locked=locked)
     _check_still_free(bill["lines"], visit=visit)
     check_ceiling(scan, total_fen=result.total_fen)
     return Acceptance(
@@ -179,7 +186,7 @@ def _from_quote(desk: Desk, request: SettleRequest) -> Acceptance:
         result=result,
         result_json=result_json,
         policy_id=policy_id,
-        policy=compiled_policy(policy_id),
+        policy=policy,
         money=funds,
         benefit_kind=bill["benefit_kind"],
         disease_code=bill["disease_code"],
@@ -193,6 +200,23 @@ def _figures_rest_on(held: Mapping[str, Any]) -> tuple[benefits.Member, benefits
     # The lines are compared elsewhere, and reading them back would cost more than all the rest.
     inputs = benefits.inputs_from({**held, "bill": {**held["bill"], "lines": []}})
     return inputs["member"], inputs["site"]
+
+
+def _check_relatives(
+    desk: Desk, result: benefits.Result, *, member_id: int, locked: frozenset[int]
+) -> None:
+    """Raises QuoteNotLive when a relative's account that the quote draws on no longer pays for this
+    member, or no longer has what the quote holds."""
+    if not result.relative_draws:
+        return
+    balances = {
+        each.account_id: each.balance_fen
+        for each in relative_accounts(member_id=member_id, day=desk.day, now=desk.now)
+        if each.holder_id in locked
+    }
+    for draw in result.relative_draws:
+        if balances.get(int(draw.holder), 0) < draw.amount_fen:
+            raise QuoteNotLive(param="quote_id")
 
 
 def _without_zeros(amounts: Mapping[str, int]) -> dict[str, int]:

@@ -115,7 +115,7 @@ def try_bill(
     if kind not in policy.kinds:
         raise BenefitKindUnknown(param="kind")
     funds = money_facts(member_id=member_id, benefit_year=policy.benefit_year(day), now=now)
-    member = calculator_member(facts, day=day)
+    member = calculator_member(facts, policy=policy, day=day)
     filed = [filing for filing in member.filings if filing.kind == kind]
     case = _Case(
         member=member,

@@ -18,6 +18,7 @@ from settlement import money
 from settlement.models import FeeBatch, PrescriptionLine, Visit
 from settlement.requests import (
     AddFeesRequest,
+    DischargeRequest,
     LineRequest,
     OpenVisitRequest,
     PickUpRequest,
@@ -42,6 +43,17 @@ from voucher import selectors as members
 OPENING_USES = frozenset({"registration", "consultation", "admission"})
 
 
+# An admission may be entered some days after it began, over a weekend or once the person is awake.
+LATEST_ENTRY_DAYS = 3
+
+
+class AlreadyDischarged(Refusal):
+    """The stay ended before."""
+
+    code = "already_discharged"
+    text = _("The stay has ended already.")
+
+
 class AlreadyPickedUp(Refusal):
     """Handed out before."""
 
@@ -61,6 +73,7 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
         raise FieldInvalid(
             param="kind", field="kind", problem=_("expected outpatient or inpatient")
         )
+    admission_date = _admission_date(desk, request)
     scan = live_scan(scan_id=request.scan_id, merchant_id=desk.terminal.merchant_id, now=desk.now)
     if scan.use not in OPENING_USES or desk.terminal.merchant_kind == "pharmacy":
         raise ScanNotForThisUse(param="scan_id")
@@ -84,6 +97,9 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
             "department",
             "doctor",
             "diagnoses",
+            "emergency",
+            "public_emergency",
+            "admission_date",
             "opened_at",
             "business_date",
         ),
@@ -97,18 +113,26 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
                 request.department,
                 request.doctor,
                 "[]",
+                request.emergency,
+                request.public_emergency,
+                admission_date,
                 desk.now,
                 desk.day,
             )
         ],
     )
-    batch = _write_batch(desk, visit_id=visit_id, number=1, request=None, lines=lines)
+    batch = _write_batch(
+        desk, visit_id=visit_id, number=1, request=None, lines=lines, service_date=desk.day
+    )
     return {
         "visit_id": str(visit_id),
         "scan_id": str(scan.scan_id),
         "kind": request.kind,
         "department": request.department,
         "doctor": request.doctor,
+        "admission_date": admission_date.isoformat() if admission_date else None,
+        "emergency": request.emergency,
+        "public_emergency": request.public_emergency,
         "opened_at": moment(desk.now),
         "fee_batch": batch,
         "member": {
@@ -125,15 +149,82 @@ def open_a_visit(desk: Desk, request: OpenVisitRequest) -> dict[str, Any]:
     }
 
 
+def _admission_date(desk: Desk, request: OpenVisitRequest) -> date | None:
+    if request.kind != "inpatient":
+        if request.admission_date is not None:
+            raise FieldInvalid(
+                param="admission_date",
+                field="admission_date",
+                problem=_("only an admission has one"),
+            )
+        return None
+    admission_date = request.admission_date or desk.day
+    if not desk.day - timedelta(days=LATEST_ENTRY_DAYS) <= admission_date <= desk.day:
+        raise FieldInvalid(
+            param="admission_date",
+            field="admission_date",
+            problem=_("must be today or one of the three days before"),
+        )
+    return admission_date
+
+
+def discharge(desk: Desk, request: DischargeRequest, *, visit_id: UUID) -> dict[str, Any]:
+    """End a stay. Its last bill comes after, and shows the person anew; whoever is discharged by
+    mistake on a day that no bill has counted on may be discharged again, on another day.
+
+    Raises NotFound, VisitClosed, AlreadyDischarged (a bill has gone by the day), FieldInvalid.
+    """
+    visit = open_visit(visit_id=visit_id, merchant_id=desk.terminal.merchant_id)
+    # A bill under way has read the stay as it was: it finishes first, or begins after.
+    members.lock_member(member_id=visit.member_id)
+    visit = open_visit(visit_id=visit_id, merchant_id=desk.terminal.merchant_id, lock=True)
+    if visit.admission_date is None:
+        raise FieldInvalid(param="visit_id", field="visit_id", problem=_("is not an admission"))
+    discharge_date = request.discharge_date or desk.day
+    row = sql.fetch_one(
+        "SELECT max(b.service_date), max(s.service_date) FROM settlement_feebatch b"
+        " LEFT JOIN settlement_line l ON l.fee_batch_id = b.id"
+        " LEFT JOIN settlement_settlement s ON s.id = l.settlement_id"
+        " AND s.refunded_fen < s.total_fen WHERE b.visit_id = %s",
+        (visit_id,),
+        kinds=("date", "date"),
+    )
+    last_service, last_billed = row or (None, None)
+    earliest = max(visit.admission_date, last_service or visit.admission_date)
+    if not earliest <= discharge_date <= desk.day:
+        raise FieldInvalid(
+            param="discharge_date",
+            field="discharge_date",
+            problem=_("must lie between the last day of care and today"),
+        )
+    if (
+        visit.discharge_date is not None
+        and discharge_date != visit.discharge_date
+        and last_billed is not None
+        and last_billed >= visit.discharge_date
+    ):
+        raise AlreadyDischarged(param="discharge_date")
+    sql.run(
+        "UPDATE settlement_visit SET discharge_date = %s WHERE id = %s", (discharge_date, visit_id)
+    )
+    return {
+        "visit_id": str(visit_id),
+        "admission_date": visit.admission_date.isoformat(),
+        "discharge_date": discharge_date.isoformat(),
+        "days": max(1, (discharge_date - visit.admission_date).days),
+    }
+
+
 def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str, Any]:
     """Upload what was done: lines, diagnoses, doctor. Raises the refusals of visit and lines."""
     visit = open_visit(visit_id=visit_id, merchant_id=desk.terminal.merchant_id, lock=True)
-    service_date = request.service_date or desk.day
-    if service_date > desk.day or service_date < visit.business_date:
+    service_date = request.service_date or min(desk.day, visit.discharge_date or desk.day)
+    first_day = visit.admission_date or visit.business_date
+    if not first_day <= service_date <= (visit.discharge_date or desk.day):
         raise FieldInvalid(
             param="service_date",
             field="service_date",
-            problem=_("must lie between the opening of the visit and today"),
+            problem=_("must lie between the opening of the visit and today, or its end"),
         )
     if request.scan_id is not None and request.scan_id != visit.scan_id:
         scan = live_scan(
@@ -148,6 +239,8 @@ def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str
         "SELECT coalesce(max(number), 0) FROM settlement_feebatch WHERE visit_id = %s", (visit_id,)
     )
     number = (row[0] if row else 0) + 1
+    if request.public_emergency:
+        sql.run("UPDATE settlement_visit SET public_emergency = %s WHERE id = %s", (True, visit_id))
     if request.diagnoses:
         sql.run(
             "UPDATE settlement_visit SET diagnoses = %s, department = %s, doctor = %s"
@@ -159,7 +252,14 @@ def add_fees(desk: Desk, request: AddFeesRequest, *, visit_id: UUID) -> dict[str
                 visit_id,
             ),
         )
-    batch = _write_batch(desk, visit_id=visit_id, number=number, request=request, lines=lines)
+    batch = _write_batch(
+        desk,
+        visit_id=visit_id,
+        number=number,
+        request=request,
+        lines=lines,
+        service_date=service_date,
+    )
     assert batch is not None
     return batch
 
@@ -183,12 +283,12 @@ def _write_batch(
     number: int,
     request: AddFeesRequest | None,
     lines: list[Any],
+    service_date: date,
 ) -> dict[str, Any] | None:
     if not lines:
         return None
     batch_id = new_id()
     total_fen = sum(line.amount_fen for line in lines)
-    service_date = (request.service_date if request else None) or desk.day
     sql.insert_rows(
         FeeBatch,
         (
@@ -264,14 +364,15 @@ def prescribe(desk: Desk, request: PrescribeRequest, *, visit_id: UUID) -> dict[
     until_date = desk.day + timedelta(days=request.valid_days)
     row = sql.fetch(
         "INSERT INTO settlement_prescription (number, member_id, institution_code, prescriber,"
-        " diagnosis, visit_id, issued_date, until_date) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " RETURNING id",
+        " diagnosis, diagnosis_code, visit_id, issued_date, until_date)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         (
             number,
             visit.member_id,
             desk.terminal.merchant_code,
             request.prescriber,
             request.diagnosis,
+            request.diagnosis_code,
             visit_id,
             desk.day,
             until_date,

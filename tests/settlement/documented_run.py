@@ -203,3 +203,11 @@ def _visit(run: Run, world: World) -> None:
     )
     world.post_everything()
     run.get("look_visit", till, address)
+    admission = till.post(
+        "visits",
+        {
+            "scan_id": till.post("scans", _scan(world, "registration"))["scan_id"],
+            "kind": "inpatient",
+        },
+    )
+    run.post("discharge", till, f"visits/{admission['visit_id']}/discharge", {})

@@ -57,6 +57,7 @@ def test_the_facts_of_a_voucher_are_those_of_its_member(retiree: Member) -> None
             selectors.FilingFacts("chronic", "M01600", "糖尿病", ()),
         ),
         aid_category="low_income",
+        has_sharings=False,
     )
     assert facts == facts_of(retiree)
     assert facts.masked_name == "例**"

@@ -34,6 +34,7 @@ class Command(BaseCommand):
         add.add_argument(
             "--capabilities", required=True, help="comma-separated, like outpatient,chronic"
         )
+        add.add_argument("--marks", default="", help="comma-separated words of policies, like tcm")
         issue = acts.add_parser("enrolment-code", help="a one-time code for one terminal")
         issue.add_argument("merchant", help="national code of the institution")
         issue.add_argument("name", help="what the terminal will be called")
@@ -68,6 +69,7 @@ class Command(BaseCommand):
             agreement_from=options["from_date"] or business_date(timezone.now()),
             agreement_until=options["until"],
             capabilities=[word for word in options["capabilities"].split(",") if word],
+            marks=[word for word in options["marks"].split(",") if word],
         )
         self.stdout.write(f"{merchant.code} {merchant.name}")
 

@@ -16,7 +16,15 @@ from .bills import (
     SettlementRecord,
     Slip,
 )
-from .presence import FeeBatchAnswer, PickedUp, Prescribed, ScanAnswer, VisitOpened, VisitRecord
+from .presence import (
+    Discharged,
+    FeeBatchAnswer,
+    PickedUp,
+    Prescribed,
+    ScanAnswer,
+    VisitOpened,
+    VisitRecord,
+)
 from .shapes import AnswerShape, Problem
 from .terminals import AnswerKeys, CatalogueFound, Enrolled, Items, Rolled, Saved
 
@@ -24,6 +32,7 @@ __all__ = [
     "AnswerKeys",
     "AnswerShape",
     "CatalogueFound",
+    "Discharged",
     "Enrolled",
     "Estimated",
     "FeeBatchAnswer",

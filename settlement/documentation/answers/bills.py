@@ -11,7 +11,7 @@ from .shapes import AnswerShape, Fen, ShareShape, Texts
 
 
 class PricedLine(StoredLine):
-    """A line taken apart; the four parts make its amount."""
+    """A line taken apart; the four parts make its amount, or what a package charges for it."""
 
     in_range_fen: Fen
     first_pay_fen: Annotated[int, Meta(description="先行自付, the member's part before benefits.")]
@@ -27,7 +27,11 @@ class Estimated(AnswerShape):
     shares: list[ShareShape]
     pool_fen: Annotated[int, Meta(description="All funds together.")]
     account_fen: Fen
+    relative_fen: Annotated[int, Meta(description="What relatives' accounts pay (家庭共济).")]
     cash_fen: Fen
+    hospital_payment_fen: Annotated[
+        int | None, Meta(description="What a package pays the institution in place of the bill.")
+    ]
     lines: list[PricedLine]
     explanation: Texts
     policy: Annotated[str, Meta(description="The version of the policy that was applied.")]
@@ -117,7 +121,9 @@ class SettlementRecord(AnswerShape):
     total_fen: Fen
     pool_fen: Fen
     account_fen: Fen
+    relative_fen: Fen
     cash_fen: Fen
+    hospital_payment_fen: int | None
     refunded_fen: Fen
     shares: list[ShareShape]
     lines: list[SettledLine]

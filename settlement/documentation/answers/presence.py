@@ -108,9 +108,21 @@ class VisitOpened(AnswerShape):
     kind: str
     department: str
     doctor: str
+    admission_date: Annotated[date | None, Meta(description="Of an admission only.")]
+    emergency: bool
+    public_emergency: bool
     opened_at: datetime
     fee_batch: FeeBatchAnswer | None
     member: OpenedMember
+
+
+class Discharged(AnswerShape):
+    """A stay that has ended."""
+
+    visit_id: UUID
+    admission_date: date
+    discharge_date: date
+    days: Annotated[int, Meta(description="Bed-days of the whole stay; the last day is none.")]
 
 
 class PrescribedItem(AnswerShape):
@@ -188,6 +200,7 @@ class VisitSettlement(AnswerShape):
     total_fen: Fen
     pool_fen: Fen
     account_fen: Fen
+    relative_fen: Fen
     cash_fen: Fen
     refunded_fen: Fen
 
@@ -219,6 +232,10 @@ class VisitRecord(AnswerShape):
     department: str
     doctor: str
     diagnoses: list[DiagnosisShape]
+    admission_date: date | None
+    discharge_date: date | None
+    emergency: bool
+    public_emergency: bool
     opened_at: datetime
     closed_at: datetime | None
     fee_batches: list[VisitBatch]

@@ -219,6 +219,7 @@ def _write_admissions(plan: Plan, members: dict[str, int], progress: Progress) -
                 doctor=values[1],
                 diagnoses=_diagnoses(values),
                 opened_at=admitted_at,
+                admission_date=business_date(admitted_at),
                 business_date=business_date(admitted_at),
             )
             for number, merchant_id, admitted_at, values in rows
