@@ -167,7 +167,14 @@ ENTRIES: dict[str, Entry] = {
         "pharmacy_purchase; the scan is good for that use, at your institution, for half an hour. "
         "Of the types of evidence only `voucher_code` is connected; national_code, identity_card, "
         "social_security_card and face are known and answered `evidence_not_connected`.",
-        ("use_unknown", "evidence_unknown", "evidence_not_connected", *CODE, *MEMBER),
+        (
+            "use_unknown",
+            "evidence_unknown",
+            "evidence_not_connected",
+            *CODE,
+            *MEMBER,
+            "capability_missing",
+        ),
     ),
     "look_scan": Entry(
         "scans",

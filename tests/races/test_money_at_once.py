@@ -16,10 +16,12 @@ from settlement.models import (
     Settlement,
     TraceCode,
 )
-from tests.ledger_checks import assert_sound
+from tests.city import City, item, share_account
+from tests.ledger_checks import assert_sound, balances
 from tests.races.rivals import at_once, between_statements, forced, lose_connection, member_locked
 from tests.rows import added, counts
-from tests.world import Till, World, line
+from tests.world import Reply, Till, World, line
+from voucher.models import Member
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -485,3 +487,59 @@ def test_a_connection_lost_at_the_commit_is_one_settlement_with_the_same_key(
     assert ("idempotent-replay" in again.headers) == committed
     assert Settlement.objects.count() == 1
     finish(world, opening)
+
+
+# ---------------------------------------------------------------- relatives
+
+
+def shared_city() -> tuple[City, Member, list[Member]]:
+    """A holder with 1,000 yuan, and two relatives with nothing of their own who may spend it."""
+    city = City.made("350500")
+    holder = city.person(1)
+    relatives = [city.person(number, balance_fen=0) for number in (2, 3)]
+    for relative in relatives:
+        share_account(holder, relative)
+    return city, holder, relatives
+
+
+def spend(city: City, till: Till, member: Member, yuan: int) -> Reply:
+    return till.post(
+        "settlements",
+        {
+            "scan_id": city.scan(till, member, use="pharmacy_purchase"),
+            "benefit_kind": "pharmacy_account",
+            "lines": [item("XA01", yuan)],
+        },
+    )
+
+
+def test_a_relative_waits_for_the_holder_who_is_at_another_till() -> None:
+    city, holder, (relative, _other) = shared_city()
+    opening = balances()
+    one, two = city.pharmacy_till(), city.hospital_till()
+    race = forced(
+        lambda: spend(city, one, holder, 700),
+        lambda: spend(city, two, relative, 700),
+        before='INSERT INTO "settlement_settlement"',
+    )
+    assert race.second_waited
+    assert (race.first["account_fen"], race.second["relative_fen"]) == (70_000, 30_000)
+    finish(city.world, opening)
+
+
+def test_a_family_that_shares_one_account_at_three_tills_spends_it_once() -> None:
+    city, holder, relatives = shared_city()
+    # And back: everybody may spend everybody's, so that locks could be wanted in any order.
+    for relative in relatives:
+        share_account(relative, holder)
+    opening = balances()
+    family = [(city.pharmacy_till(), holder), *((city.pharmacy_till(), one) for one in relatives)]
+
+    def shop(till: Till, member: Member) -> list[int]:
+        return [spend(city, till, member, 90).status for _ in range(6)]
+
+    statuses = at_once([partial(shop, till, member) for till, member in family])
+    assert statuses == [[201] * 6] * 3
+    assert sum(balances().values()) == 0
+    assert Settlement.objects.filter(cash_fen__gt=0).exists()
+    finish(city.world, opening)
