@@ -144,10 +144,13 @@ def test_the_examples_of_the_documentation_are_imported_whole() -> None:
         "aid_periods": (1, 0, 0),
         "filings": (3, 0, 0),
         "chosen_institutions": (2, 0, 0),
+        "sharings": (1, 0, 0),
         "opening_balances": (2, 0, 0),
         "years_to_date": (2, 0, 0),
         "admissions": (1, 0, 0),
     }
+    shared = Member.objects.get(number="EX370300000003")
+    assert member_facts(member_id=shared.pk, day=DAY).has_sharings
     member = Member.objects.get(number="EX370300000001")
     facts = member_facts(member_id=member.pk, day=DAY)
     assert (facts.area_code, facts.scheme, facts.category) == ("370300", "employee", "retired")
@@ -383,6 +386,38 @@ def test_blank_rows_are_passed_over_and_row_numbers_stay_the_spreadsheets(files:
 
 
 # --- Rows against each other and against what is stored -----------------------------------------
+
+
+def test_an_account_is_shared_by_somebody_in_the_files_or_the_register_and_somebody_else(
+    files: Files,
+) -> None:
+    header = "person_number holder_person_number from_date rank until_date"
+    rows_ = [
+        ["A1", "A2", "2026-01-01", "", ""],
+        ["A1", "A9", "2026-01-01", "2", ""],
+        ["A1", "A1", "2026-01-01", "3", ""],
+        ["A1", "A2", "2026-06-01", "1", ""],
+        ["A3", "A1", "2026-01-01", "0", ""],
+    ]
+    bad_rows = run(files.members("A1", "A2", "A3"), files.write("s", header, *rows_)).bad_rows
+    assert sorted((bad.row, bad.column, bad.found) for bad in bad_rows) == [
+        (2, "until_date", ""),
+        (3, "holder_person_number", "A9"),
+        (4, "holder_person_number", "A1"),
+        (6, "rank", "0"),
+    ]
+
+
+def test_what_is_filed_without_a_disease_has_none(files: Files) -> None:
+    filing = files.write(
+        "f",
+        "person_number filing_kind from_date",
+        ["A1", "long_term_away", "2026-01-01"],
+    )
+    report = run(files.members("A1"), files.enrolments(ENROLLED), filing)
+    assert report.written, report.bad_rows
+    facts = member_facts(member_id=Member.objects.get(number="A1").pk, day=DAY)
+    assert [(each.kind, each.disease_code) for each in facts.filings] == [("long_term_away", "")]
 
 
 def test_whoever_is_in_no_file_and_not_in_the_register_is_named(files: Files) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
 
-from .kinds import KINDS, BadRow, Record, kind_of, records_of
+from .kinds import KINDS, SHARINGS, BadRow, Record, kind_of, records_of
 from .planning import Difference, Plan, Progress, make_plan
 from .sheets import Unreadable, read_sheets
 from .writing import RegisterMoved, lock_register, write_plan
@@ -121,7 +121,12 @@ def _read(
     # What else is said of a person with a bad row may refer to that very row: to call it an orphan
     # would send the reader after a mistake that is none.
     return {
-        name: [record for record in rows if record.key[0] not in suspects]
+        name: [
+            record
+            for record in rows
+            # A sharing is said of two people.
+            if suspects.isdisjoint(record.key[: 2 if name == SHARINGS.name else 1])
+        ]
         for name, rows in records.items()
     }, bad_rows
 

@@ -25,6 +25,7 @@ _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
 _AREA = re.compile(r"\d{6}", re.ASCII)
 _INSTITUTION = re.compile(r"[A-Z]\d{11}", re.ASCII)
+_RANK = re.compile(r"[1-9]\d?", re.ASCII)
 _YEAR = re.compile(r"(19|20)\d{2}", re.ASCII)
 _WORD = re.compile(r"[a-z][a-z0-9_.]*", re.ASCII)
 
@@ -106,6 +107,17 @@ def year(name: str, alias: str) -> Column:
         return int(cell)
 
     return Column(name, alias, parse, _("a year such as 2026"))
+
+
+def rank(name: str, alias: str) -> Column:
+    """A place in an order, the first where nothing is said."""
+
+    def parse(cell: str) -> int:
+        if not _RANK.fullmatch(cell):
+            raise ValueError
+        return int(cell)
+
+    return Column(name, alias, parse, _("a number from 1 to 99"), required=False, blank=1)
 
 
 def area(name: str, alias: str) -> Column:

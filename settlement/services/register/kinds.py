@@ -44,7 +44,8 @@ _PERSON = columns.text("person_number", "人员编号", longest=30)
 _FROM = columns.day("from_date", "开始日期")
 _UNTIL = columns.day("until_date", "结束日期", required=False)
 _SCHEME = columns.word("scheme", "险种", SCHEMES)
-_DISEASE = columns.text("disease_code", "病种编码", longest=20)
+# Empty for what is filed without a disease, such as living away from home.
+_DISEASE = columns.text("disease_code", "病种编码", longest=20, required=False)
 
 MEMBERS = Kind(
     "members",
@@ -99,13 +100,13 @@ AID_PERIODS = Kind(
 )
 FILINGS = Kind(
     "filings",
-    gettext_lazy("chronic filings"),
+    gettext_lazy("filings"),
     (
         _PERSON,
         _DISEASE,
         _FROM,
         columns.text("filing_kind", "备案类别", longest=20),
-        columns.text("disease_name", "病种名称", longest=60),
+        columns.text("disease_name", "病种名称", longest=60, required=False),
         _UNTIL,
     ),
     key=3,
@@ -122,6 +123,18 @@ CHOSEN_INSTITUTIONS = Kind(
         _UNTIL,
     ),
     key=5,
+)
+SHARINGS = Kind(
+    "sharings",
+    gettext_lazy("shared accounts"),
+    (
+        _PERSON,
+        columns.text("holder_person_number", "共济人编号", longest=30),
+        _FROM,
+        columns.rank("rank", "次序"),
+        _UNTIL,
+    ),
+    key=3,
 )
 OPENING_BALANCES = Kind(
     "opening_balances",
@@ -163,6 +176,7 @@ KINDS = (
     AID_PERIODS,
     FILINGS,
     CHOSEN_INSTITUTIONS,
+    SHARINGS,
     OPENING_BALANCES,
     YEARS_TO_DATE,
     ADMISSIONS,

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from messaging import vault
 from voucher.models import Member
 
-from .kinds import ENROLMENTS, KINDS, MEMBERS, BadRow, Kind, Record
+from .kinds import ENROLMENTS, KINDS, MEMBERS, SHARINGS, BadRow, Kind, Record
 from .openings import (
     AdmissionPlan,
     BalancePlan,
@@ -88,6 +88,7 @@ def make_plan(records: dict[str, list[Record]], *, progress: Progress) -> Plan:
         }
     members = {key[0] for key in known[MEMBERS.name]}
     areas = {(key[0], values[0]) for key, values in known[ENROLMENTS.name].items()}
+    plan.bad_rows.extend(_holders_missing(records[SHARINGS.name], members))
     progress(_("comparing balances, years and admissions"), 0, 1)
     plan.balances = plan_balances(records["opening_balances"], members, areas, plan.bad_rows)
     plan.years = plan_years(records["years_to_date"], members, plan.bad_rows)
@@ -100,6 +101,20 @@ def make_plan(records: dict[str, list[Record]], *, progress: Progress) -> Plan:
         )
     )
     return plan
+
+
+def _holders_missing(rows: Sequence[Record], members: set[Any]) -> Iterable[BadRow]:
+    """Sharings whose holder is nobody's number, or the very person they are for."""
+    known = set(members)
+    for part in slices({record.key[1] for record in rows} - known):
+        known.update(Member.objects.filter(number__in=part).values_list("number", flat=True))
+    for record in rows:
+        person, holder, _from_date = record.key
+        if holder not in known:
+            expected = _("a person number in the files or the register")
+            yield record.bad("holder_person_number", expected, holder)
+        elif holder == person:
+            yield record.bad("holder_person_number", _("another person's number"), holder)
 
 
 def _repeated(rows: Iterable[Record]) -> Iterable[BadRow]:

@@ -1,6 +1,6 @@
 """Where the register's kinds are kept: which model, by which lookups, under which parent.
 
-Six kinds of the nine are plain rows of the voucher app with a natural key; this table lets one
+Seven kinds of the ten are plain rows of the voucher app with a natural key; this table lets one
 piece of code compare and write them all. Balances, year-to-date amounts and admissions have rules
 of their own and are not here.
 """
@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 
 from django.db import models
 
-from voucher.models import AidPeriod, ChosenInstitution, Enrolment, Entitlement, Filing, Member
+from voucher.models import (
+    AidPeriod,
+    ChosenInstitution,
+    Enrolment,
+    Entitlement,
+    Filing,
+    Member,
+    Sharing,
+)
 
 from .kinds import (
     AID_PERIODS,
@@ -21,6 +29,7 @@ from .kinds import (
     ENTITLEMENTS,
     FILINGS,
     MEMBERS,
+    SHARINGS,
     Kind,
 )
 
@@ -116,6 +125,15 @@ TABLES = (
         FILINGS,
         3,
         "filing_id",
+    ),
+    Table(
+        SHARINGS,
+        Sharing,
+        ("member__number", "holder_id", "from_date", "rank", "until_date"),
+        (None, "holder_id", "from_date", "rank", "until_date"),
+        MEMBERS,
+        1,
+        "member_id",
     ),
 )
 
