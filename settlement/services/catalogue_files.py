@@ -10,9 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from openpyxl import load_workbook
+from openpyxl.cell.cell import Cell, MergedCell
 
 from settlement.models import CatalogueItem
 
@@ -214,7 +217,7 @@ def _table_of_xlsx(content: bytes, progress: Progress | None) -> list[list[str]]
         book = load_workbook(io.BytesIO(content), read_only=True)
         try:
             sheet = book.worksheets[0]
-            rows = ([_cell(value) for value in row] for row in sheet.values)
+            rows = ([_cell(cell) for cell in row] for row in sheet.iter_rows())
             return _counted(rows, sheet.max_row or 0, progress)
         finally:
             book.close()
@@ -225,17 +228,40 @@ def _table_of_xlsx(content: bytes, progress: Progress | None) -> list[list[str]]
         raise CatalogueUnreadable([f"not an XLSX file: {error}"]) from None
 
 
-def _cell(value: object) -> str:
+def _cell(cell: Cell | MergedCell) -> str:
     # A spreadsheet keeps days as moments, and codes that look like numbers as numbers.
+    value: object = cell.value
     if isinstance(value, str):
         return value
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.date().isoformat()
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int | float) and _is_percentage(cell.number_format):
+        return _percentage(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:.6f}".rstrip("0")
     return str(value)
+
+
+@lru_cache(maxsize=1_000)
+def _is_percentage(number_format: str) -> bool:
+    """Whether the cell shows its value a hundredfold, by the format of positive numbers.
+
+    A quoted or escaped sign is written beside the number and does nothing to it.
+    """
+    bare = re.sub(r'"[^"]*"|\\[^"]|[_*][^"]|\[[^]]*\]', "", number_format)
+    return "%" in bare.partition(";")[0]
+
+
+def _percentage(value: float) -> str:
+    # Fifteen digits are what a spreadsheet shows of a double: 0.07 is 7% exactly, and so is the
+    # 0.07000000000000001 that a formula left behind. What is too fine is refused, never rounded.
+    hundredfold = Decimal(f"{value:.15g}").scaleb(2)
+    text = f"{hundredfold:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "%"
 
 
 def _row(cells: Mapping[str, str], formula: str) -> tuple[dict[str, Any], list[str]]:
