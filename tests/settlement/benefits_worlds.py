@@ -24,6 +24,7 @@ from settlement.benefits import (
     Policy,
     RelativeAccount,
     Site,
+    UseRestriction,
     canonical_inputs,
     explain,
     inputs_from,
@@ -37,6 +38,11 @@ from settlement.money import fen, yuan
 EXAMPLES = int(os.environ.get("BENEFIT_EXAMPLES", "500"))
 ROOT = Path(__file__).resolve().parents[2]
 DISEASES = ("M03900", "M01600")
+RESTRICTIONS = (
+    UseRestriction(diagnoses=("C1", "D00"), text="限胃癌"),
+    UseRestriction(age_from=0, age_below=18, levels=(2, 3), text="限二级及以上医疗机构的儿童"),
+    UseRestriction(emergency=True, sex="female"),
+)
 HEAD = """
 format = 1
 version = "test"
@@ -272,6 +278,7 @@ def lines(draw, number):
         prescription_only=draw(st.sampled_from([False, False, True])),
         disease_codes=draw(st.sampled_from([(), (), DISEASES[:1], DISEASES[1:]])),
         group=draw(st.sampled_from(["", "", "special", "fee", "apart", "narrow", "amenity"])),
+        restriction=draw(st.sampled_from([None, None, None, *RESTRICTIONS])),
     )
 
 
@@ -474,6 +481,22 @@ def a_bigger_bill_never_lowers_what_the_fund_pays(calculate, world):
         paid = fund_fen
 
 
+def a_restriction_refuses_the_lines_outside_it_and_no_others(calculate, world):
+    """As if a line within its restriction had none, and one outside were in no catalogue."""
+    within = {None, *(RESTRICTIONS[:1] if world.bill.diagnoses else ())}
+    plain = tuple(
+        replace(line, restriction=None, covered=line.covered and line.restriction in within)
+        for line in world.bill.lines
+    )
+    bill = replace(world.bill, lines=plain)
+    result = calculate(**world.arguments())
+    other = calculate(**{**world.arguments(), "bill": bill})
+    assert result.shares == other.shares
+    for split, line in zip(result.line_splits, world.bill.lines, strict=True):
+        if split.restriction:
+            assert split.restriction == line.restriction.text
+
+
 def line_order_changes_nothing(calculate, world):
     shuffled = list(world.bill.lines)
     random.Random(world.seed).shuffle(shuffled)
@@ -595,6 +618,7 @@ PROPERTIES = [
     the_account_pays_no_more_than_it_may,
     a_layer_accounts_for_its_base,
     a_bigger_bill_never_lowers_what_the_fund_pays,
+    a_restriction_refuses_the_lines_outside_it_and_no_others,
     line_order_changes_nothing,
     a_full_refund_leaves_the_year_to_date_as_it_was,
     the_year_obeys_its_caps_over_many_bills,
