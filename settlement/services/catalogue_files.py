@@ -103,6 +103,26 @@ def _codes(cell: str) -> list[str]:
     return codes
 
 
+def _diagnoses(cell: str) -> list[str]:
+    codes = cell.split()
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9.]{0,19}", code, re.ASCII) for code in codes):
+        raise ValueError(cell)
+    return codes
+
+
+def _years(cell: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", cell, re.ASCII) or int(cell) > 150:
+        raise ValueError(cell)
+    return int(cell)
+
+
+def _levels(cell: str) -> list[int]:
+    levels = cell.split()
+    if not all(re.fullmatch(r"[0-3]", level, re.ASCII) for level in levels):
+        raise ValueError(cell)
+    return sorted({int(level) for level in levels})
+
+
 COLUMNS: Mapping[str, _Column] = {
     "national_code": _Column(_text(40), "a text of at most 40 characters"),
     "name": _Column(_text(120), "a text of at most 120 characters"),
@@ -124,11 +144,21 @@ COLUMNS: Mapping[str, _Column] = {
     "centrally_purchased": _Column(_yes_or_no, "yes or no", blank=False),
     "dual_channel": _Column(_yes_or_no, "yes or no", blank=False),
     "restricted_use": _Column(_text(600), "a text of at most 600 characters", blank=""),
+    # All that are filled must hold, or the line is the member's own.
+    "only_diagnoses": _Column(
+        _diagnoses, "beginnings of diagnosis codes with spaces between", blank=[]
+    ),
+    "only_sex": _Column(_one_of("female", "male"), "female or male", blank=None),
+    "only_age_from": _Column(_years, "whole years, 1 to 150", blank=None),
+    "only_age_below": _Column(_years, "whole years, 1 to 150", blank=None),
+    "only_levels": _Column(_levels, "levels of 0 to 3 with spaces between", blank=[]),
+    "only_emergency": _Column(_yes_or_no, "yes or no", blank=False),
     "from_date": _Column(_day, "a day like 2026-01-31"),
     "until_date": _Column(_day, "a day like 2026-01-31", blank=None),
 }
 
 
+_ONLY = tuple(name for name in COLUMNS if name.startswith("only_"))
 # What no row can go without; the other columns may be left out.
 NEEDED = tuple(name for name, column in COLUMNS.items() if column.blank is ...)
 
@@ -157,11 +187,10 @@ def read_catalogue(content: bytes, *, progress: Progress | None = None) -> list[
         if any(map(str.strip, cells[len(headings) :])):
             wrong.append("more cells than columns")
         if not wrong:
+            wrong += _contradictions(values)
             start = (values["national_code"], values["from_date"])
             if (first := starts.setdefault(start, number)) != number:
                 wrong.append(f"national_code and from_date are those of an earlier row, {first}")
-            elif values["until_date"] is not None and values["until_date"] <= values["from_date"]:
-                wrong.append("until_date: expected a day after from_date")
         problems += [f"row {number}: {problem}" for problem in wrong]
         rows.append(Row(number, values))
     if problems:
@@ -169,6 +198,20 @@ def read_catalogue(content: bytes, *, progress: Progress | None = None) -> list[
     if not rows:
         raise CatalogueUnreadable(["no row under the headings"])
     return rows
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with cells that are good each by itself."""
+    wrong = []
+    until, low, high = (values[name] for name in ("until_date", "only_age_from", "only_age_below"))
+    if until is not None and until <= values["from_date"]:
+        wrong.append("until_date: expected a day after from_date")
+    if low is not None and high is not None and high <= low:
+        wrong.append("only_age_below: expected an age above only_age_from")
+    if not values["restricted_use"] and any(values[name] for name in _ONLY):
+        # The member is told these words and nothing else.
+        wrong.append("restricted_use: expected the words of what the only_ columns state")
+    return wrong
 
 
 def _check_headings(headings: list[str]) -> None:

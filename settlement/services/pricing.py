@@ -263,6 +263,7 @@ def calculator_member(facts: MemberFacts, *, day: date) -> benefits.Member:
         aid=facts.aid_category,
         pool_in_force=facts.pool_in_force,
         account_in_force=facts.account_in_force,
+        sex=facts.sex,
         # In the order in which canonical inputs keep them, so that the two can be compared.
         filings=tuple(
             benefits.Filing(
