@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -436,6 +437,15 @@ def test_a_till_searches_the_catalogue_of_its_area_by_day(db: None, now: datetim
         assert (item["national_code"], item["barcode"]) == ("XA02", "6902")
         assert len(till.get("catalogue?query=XA0&day=2026-11-21&limit=1").body["items"]) == 1
         assert till.get("catalogue").body == {"items": []}
+
+
+@pytest.mark.parametrize("query", ["苯磺酸氨", "氨氯地平", "bhsaldpp", "XC01AAA001"])
+def test_a_till_finds_an_item_of_the_test_world_by_whatever_it_is_called(
+    db: None, now: datetime, query: str
+) -> None:
+    with time_machine.travel(now, tick=False):
+        found = World.made().till().get(f"catalogue?query={quote(query)}").body["items"]
+    assert [item["national_code"] for item in found] == ["XC01AAA001"]
 
 
 @pytest.mark.parametrize(("query", "param"), [("day=today", "day"), ("limit=many", "limit")])
