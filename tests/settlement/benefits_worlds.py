@@ -278,7 +278,6 @@ def lines(draw, number):
         prescription_only=draw(st.sampled_from([False, False, True])),
         disease_codes=draw(st.sampled_from([(), (), DISEASES[:1], DISEASES[1:]])),
         group=draw(st.sampled_from(["", "", "special", "fee", "apart", "narrow", "amenity"])),
-        restriction=draw(st.sampled_from([None, None, None, *RESTRICTIONS])),
     )
 
 
@@ -308,7 +307,7 @@ def worlds(draw):
             amount = draw(st.integers(1, 5) if name.endswith(".times") else AMOUNTS)
             if "{stay}" not in name or stay:
                 year_to_date[own_name(name, disease, stay)] = amount
-    return World(
+    world = World(
         text=text,
         policy=policy,
         member=Member(
@@ -343,6 +342,11 @@ def worlds(draw):
         account=draw(AMOUNTS),
         seed=draw(st.integers(0, 2**16)),
     )
+    # The first and the last line, if there are any, may be of restricted items.
+    for at in (0, -1) if numbered else ():
+        restriction = draw(st.sampled_from([None, None, *RESTRICTIONS]))
+        numbered[at] = replace(numbered[at], restriction=restriction)
+    return replace(world, bill=replace(world.bill, lines=tuple(numbered)))
 
 
 # ------------------------------------------------------------------------------- the properties
@@ -589,7 +593,8 @@ def explanation_says_the_figures_of_the_result(calculate, world, explain=explain
         known.add(sum(getattr(split, part) for split in result.line_splits))
     outside = {}
     for split in result.line_splits:
-        outside[split.reason] = outside.get(split.reason, 0) + split.out_of_scope_fen
+        why = (split.reason, split.restriction)
+        outside[why] = outside.get(why, 0) + split.out_of_scope_fen
     known |= set(outside.values())
     for trace in result.layers:
         known |= {trace.base_fen, trace.deductible_left_fen, trace.deductible_fen}
