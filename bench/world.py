@@ -17,7 +17,8 @@ from launch.console import Step
 from merchants import services as merchants
 from merchants.services import answer_keys
 from settlement import benefits
-from settlement.models import CatalogueItem, Policy
+from settlement.models import Policy
+from settlement.services.catalogue import load_catalogue
 from voucher import services as vouchers
 from voucher.identity import check_character
 from voucher.services import identity_columns
@@ -64,23 +65,21 @@ def _rules(now: datetime) -> None:
         sha256=compiled.sha256,
         loaded_at=now,
     )
-    CatalogueItem.objects.bulk_create(
-        (
-            CatalogueItem(
-                area_code=AREA,
-                national_code=national_code(number),
-                name=f"试验药品{number:05d}片",
-                kind="drug",
-                # Every third is class B: the member pays a tenth first.
-                item_class="B" if number % 3 == 0 else "A",
-                first_pay_bp=1_000 if number % 3 == 0 else 0,
-                disease_codes=[DISEASE],
-                from_date=SINCE,
-            )
-            for number in range(CATALOGUE_ITEMS)
-        ),
-        batch_size=1_000,
-    )
+    load_catalogue(area_code=AREA, content=_catalogue())
+
+
+def _catalogue() -> bytes:
+    """The products as the file that an area would load, so that a search finds what it would."""
+    rows = ["national_code,name,kind,item_class,first_pay,disease_codes,from_date"]
+    for number in range(CATALOGUE_ITEMS):
+        # Every third is class B: the member pays a tenth first.
+        paid = "A,0%" if number % 3 else "B,10%"
+        rows.append(f"{national_code(number)},{_name(number)},drug,{paid},{DISEASE},{SINCE}")
+    return "\n".join(rows).encode()
+
+
+def _name(number: int) -> str:
+    return f"试验药品{number:05d}片"
 
 
 def _merchants(now: datetime, step: Step) -> None:
@@ -120,7 +119,7 @@ def _lists(connection: psycopg.Connection[object], step: Step) -> None:
             national = "" if number % UNMAPPED_EVERY == 9 else national_code(number)
             price = item_price_fen(number)
             table.lines.append(
-                f"{merchant_id}\t{item_code(number)}\t69{number:011d}\t试验药品{number:05d}片"
+                f"{merchant_id}\t{item_code(number)}\t69{number:011d}\t{_name(number)}"
                 f"\tsyyp{number:05d}\t10mg*28\t盒\t{price / 100:.2f}\t{national}"
             )
         table.flush()

@@ -203,8 +203,8 @@ class ItemsEndpoint(SignedEndpoint):
     @extend_schema(
         operation_id="look_items",
         summary="Search the merchant's item list.",
-        description="By the item's own code or bar code exactly, by the beginning of its pinyin "
-        "initials, or by a part of its name; the likeliest first.",
+        description="By the item's own code, bar code or national code exactly, by the beginning "
+        "of its pinyin initials, or by a part of its name; the likeliest first.",
         parameters=[
             OpenApiParameter("query", str, required=True),
             OpenApiParameter("limit", int, description="1 to 100, 20 when absent"),

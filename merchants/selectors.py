@@ -156,8 +156,8 @@ def _like(text: str) -> str:
 def search_items(*, merchant_id: int, query: str, limit: int = 20) -> list[ItemFacts]:
     """Items to choose from while somebody types or scans, the likeliest first.
 
-    The item's own code or its bar code, exactly; the beginning of its pinyin initials; a part of
-    its name. An empty query finds nothing.
+    The item's own code, its bar code or its national code, exactly; the beginning of its pinyin
+    initials; a part of its name. An empty query finds nothing.
     """
     wanted = query.strip().replace("\x00", "")
     if not wanted or limit < 1:
@@ -166,12 +166,13 @@ def search_items(*, merchant_id: int, query: str, limit: int = 20) -> list[ItemF
     lowered = wanted.lower()
     rows = sql.fetch(
         f"SELECT {_ITEM_COLUMNS} FROM merchants_item"
-        " WHERE merchant_id = %s AND (code = %s OR barcode = %s OR initials LIKE %s ESCAPE '!'"
-        " OR LOWER(name) LIKE %s ESCAPE '!')"
+        " WHERE merchant_id = %s AND (code = %s OR barcode = %s OR national_code = %s"
+        " OR initials LIKE %s ESCAPE '!' OR LOWER(name) LIKE %s ESCAPE '!')"
         " ORDER BY CASE WHEN code = %s THEN 0 WHEN barcode = %s THEN 1 WHEN initials = %s THEN 2"
         " WHEN initials LIKE %s ESCAPE '!' THEN 3 ELSE 4 END, initials, code LIMIT %s",
         (
             merchant_id,
+            wanted,
             wanted,
             wanted,
             _like(lowered) + "%",

@@ -22,8 +22,9 @@ from merchants import signatures
 from merchants.models import Merchant
 from messaging.days import business_date
 from settlement import benefits
-from settlement.models import Account, CatalogueItem, Policy, Prescription, PrescriptionLine
+from settlement.models import Account, Policy, Prescription, PrescriptionLine
 from settlement.selectors.rules import compiled_policy
+from settlement.services.catalogue import load_catalogue
 from settlement.services.posting import post_due
 from voucher import services as vouchers
 from voucher import tokens
@@ -58,6 +59,22 @@ SERVICES = [
     ("S2", "", "血常规", "20", "002501000020000"),
     ("A4", "6900000000042", "阿莫西林胶囊", "18.6", "XJ01CAA004"),
 ]
+
+
+def catalogue_file() -> bytes:
+    """CATALOGUE as the file that an area would load, so that a search finds what it would there."""
+    rows = [
+        "national_code,name,kind,item_class,first_pay,covered,prescription_only,disease_codes,"
+        "from_date"
+    ]
+    for code, name, item_class, first_pay_bp, covered, prescription_only, diseases in CATALOGUE:
+        kind = "service" if code[0] == "0" else "drug"
+        flags = ["yes" if flag else "no" for flag in (covered, prescription_only)]
+        rate = f"{first_pay_bp / 100:g}%"
+        rows.append(
+            ",".join([code, name, kind, item_class, rate, *flags, " ".join(diseases), f"{SINCE}"])
+        )
+    return "\n".join(rows).encode()
 
 
 def raw(key: Ed25519PrivateKey) -> bytes:
@@ -188,23 +205,7 @@ class World:
             sha256=compiled.sha256,
             loaded_at=timezone.now(),
         )
-        CatalogueItem.objects.bulk_create(
-            CatalogueItem(
-                area_code=AREA,
-                national_code=code,
-                name=name,
-                kind="service" if code[0] == "0" else "drug",
-                item_class=item_class,
-                first_pay_bp=first_pay_bp,
-                covered=covered,
-                prescription_only=prescription_only,
-                disease_codes=diseases,
-                from_date=SINCE,
-            )
-            for code, name, item_class, first_pay_bp, covered, prescription_only, diseases in (
-                CATALOGUE
-            )
-        )
+        load_catalogue(area_code=AREA, content=catalogue_file())
         pharmacy = merchants.register_merchant(
             code="P37030099001",
             name="测试大药房",

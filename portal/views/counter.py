@@ -30,6 +30,7 @@ from .answers import NotSignedIn, OperatorNotActive, as_answer, json_view
 
 # Each read with the parameter it cannot do without.
 READS = {
+    "catalogue": "query",
     "items": "query",
     "outcome": "idempotency_key",
     "scan": "scan_id",

@@ -19,6 +19,7 @@ from settlement.benefits.canonical import (
     result_to_dict,
     trace_hash,
 )
+from settlement.benefits.canonical_lines import restriction_from_dict, restriction_to_dict
 from settlement.benefits.elsewhere import as_listed_by
 from settlement.benefits.explanation import explain
 from settlement.benefits.loading import load_policy
@@ -44,6 +45,7 @@ from settlement.benefits.values import (
     Share,
     Site,
     TierTrace,
+    UseRestriction,
 )
 from settlement.benefits.wording import Language
 
@@ -72,12 +74,15 @@ __all__ = [
     "Share",
     "Site",
     "TierTrace",
+    "UseRestriction",
     "as_listed_by",
     "calculate",
     "canonical_inputs",
     "explain",
     "inputs_from",
     "load_policy",
+    "restriction_from_dict",
+    "restriction_to_dict",
     "result_from_dict",
     "result_to_dict",
     "trace_hash",

@@ -14,13 +14,13 @@ from datetime import date
 from typing import Any, Final, TypedDict
 
 from settlement.benefits.calculation import ENGINE_VERSION
+from settlement.benefits.canonical_lines import line_from_columns, line_to_columns
 from settlement.benefits.policy import Policy
 from settlement.benefits.values import (
     Bill,
     Filing,
     FirstPayTrace,
     LayerTrace,
-    Line,
     LineSplit,
     Member,
     PriceTrace,
@@ -34,23 +34,6 @@ from settlement.benefits.values import (
 
 INPUTS_FORMAT: Final = 1
 RESULT_FORMAT: Final = 1
-
-# A line is a list in this order: fifty lines with fifty copies of the keys would be mostly keys.
-LINE_COLUMNS: Final = (
-    "no",
-    "code",
-    "name",
-    "amount_fen",
-    "item_class",
-    "first_pay_bp",
-    "over_limit_fen",
-    "covered",
-    "account_ok",
-    "prescription",
-    "prescription_only",
-    "disease_codes",
-    "group",
-)
 
 _BILL_PLAIN: Final = ("stay", "ordinal", "emergency", "public_emergency", "package")
 
@@ -114,8 +97,7 @@ def canonical_inputs(
             "service_date": bill.service_date.isoformat(),
             "account_limit_fen": bill.account_limit_fen,
             "lines": [
-                [_plain(getattr(line, column)) for column in LINE_COLUMNS]
-                for line in sorted(bill.lines, key=lambda line: line.no)
+                line_to_columns(line) for line in sorted(bill.lines, key=lambda line: line.no)
             ],
             **_beyond_the_lines(bill),
         },
@@ -170,7 +152,7 @@ def _bill(data: Mapping[str, Any]) -> Bill:
         kind=data["kind"],
         disease_code=data["disease_code"],
         service_date=date.fromisoformat(data["service_date"]),
-        lines=tuple(_line(columns) for columns in data["lines"]),
+        lines=tuple(line_from_columns(columns) for columns in data["lines"]),
         account_limit_fen=data["account_limit_fen"],
         diagnoses=tuple(data.get("diagnoses", ())),
         stated=tuple((payer, amount) for payer, amount in data.get("stated", ())),
@@ -206,16 +188,6 @@ def inputs_from(data: Mapping[str, Any]) -> CalculationInputs:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not the inputs of a calculation: {error!r}") from error
-
-
-def _line(columns: list[Any]) -> Line:
-    values = dict(zip(LINE_COLUMNS, columns, strict=True))
-    values["disease_codes"] = tuple(values["disease_codes"])
-    return Line(**values)
-
-
-def _plain(value: Any) -> Any:
-    return sorted(value) if isinstance(value, tuple) else value
 
 
 def trace_hash(result: Result) -> str:
@@ -292,6 +264,7 @@ def result_to_dict(result: Result) -> dict[str, Any]:
                 "in_range_fen": split.in_range_fen,
                 "account_ok": split.account_ok,
                 "reason": split.reason,
+                **({"restriction": split.restriction} if split.restriction else {}),
             }
             for split in result.line_splits
         ],

@@ -15,6 +15,7 @@ from typing import Any
 
 from settlement.benefits.calculation import calculate
 from settlement.benefits.policy import Policy
+from settlement.benefits.reading import SEXES
 from settlement.benefits.tables import CaseError, Table
 from settlement.benefits.values import (
     ITEM_CLASSES,
@@ -29,6 +30,7 @@ from settlement.benefits.values import (
     RelativeAccount,
     Result,
     Site,
+    UseRestriction,
 )
 
 # Sums over payers that a case may expect, beside the payers themselves.
@@ -141,7 +143,7 @@ def _member(top: Table) -> tuple[Member, int]:
             )
         )
         inner.finish()
-    sex = table.choice("sex", ("female", "male")) if table.has("sex") else None
+    sex = table.choice("sex", SEXES) if table.has("sex") else None
     table.asked.append("sex")
     member = Member(
         scheme=table.choice("scheme", SCHEMES),
@@ -278,9 +280,27 @@ def _line(table: Table, number: int) -> Line:
         prescription_only=table.flag("prescription_only", default=False),
         disease_codes=table.texts("diseases", "a list of disease codes"),
         group=table.text("group", "a drug group", required=False),
+        restriction=_restriction(table.table("only", required=False)),
     )
     table.finish()
     return line
+
+
+def _restriction(table: Table | None) -> UseRestriction | None:
+    if table is None:
+        return None
+    restriction = UseRestriction(
+        diagnoses=table.texts("diagnoses", "a list of beginnings of diagnosis codes"),
+        sex=table.choice("sex", SEXES) if table.has("sex") else None,
+        age_from=table.whole_number("age_from", "an age in years", low=0, high=150),
+        age_below=table.whole_number("age_below", "an age in years", low=0, high=150),
+        levels=table.whole_numbers("levels", "a list of levels, 0 to 3", low=0, high=3),
+        emergency=table.flag("emergency", default=False),
+        text=table.text("text", required=False),
+    )
+    table.asked.append("sex")
+    table.finish()
+    return restriction
 
 
 def _expected(

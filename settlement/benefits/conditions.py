@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from settlement.benefits.values import Bill, Filing, Member, Site
+from settlement.benefits.values import Bill, Filing, Member, Site, UseRestriction
 
 Fact = str | int | bool | None | frozenset[str]
 Facts = tuple[Fact, ...]
@@ -39,6 +39,10 @@ LINE_FACTS: Final = ("groups", "classes", "codes")
 FACTS: Final = (*SCALAR_FACTS, *SET_FACTS, *FLAG_FACTS, "insured_months", *LINE_FACTS)
 POSITION: Final = {name: index for index, name in enumerate(FACTS)}
 INSURED_MONTHS: Final = POSITION["insured_months"]
+_SEX: Final = POSITION["sexes"]
+_LEVEL: Final = POSITION["levels"]
+_DIAGNOSES: Final = POSITION["diagnoses"]
+_EMERGENCY: Final = POSITION["emergency"]
 ORDINAL: Final = POSITION["ordinals"]
 
 CARE: Final = ("home", "away_temporary", "away_long_term")
@@ -90,6 +94,28 @@ class Condition:
 
 
 ALWAYS: Final = Condition()
+
+
+def may_use(restriction: UseRestriction, facts: Facts, age: int | None) -> bool:
+    """Whether a bill's facts are within an item's restriction; what is not known is outside it.
+
+    Diagnosis codes begin alike in either case: an area writes c16.900 where another has C16.900.
+    """
+    if restriction.sex is not None and facts[_SEX] != restriction.sex:
+        return False
+    if restriction.age_from is not None and (age is None or age < restriction.age_from):
+        return False
+    if restriction.age_below is not None and (age is None or age >= restriction.age_below):
+        return False
+    if restriction.levels and facts[_LEVEL] not in restriction.levels:
+        return False
+    if restriction.emergency and not facts[_EMERGENCY]:
+        return False
+    if not restriction.diagnoses:
+        return True
+    beginnings = tuple(code.upper() for code in restriction.diagnoses)
+    diagnoses: frozenset[str] = facts[_DIAGNOSES]  # type: ignore[assignment]
+    return any(code.upper().startswith(beginnings) for code in diagnoses)
 
 
 def filings_in_force(member: Member, day: date) -> tuple[Filing, ...]:

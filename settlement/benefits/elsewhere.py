@@ -22,8 +22,8 @@ def as_listed_by(
     """The lines as the treating area's catalogue rules leave them.
 
     A line that its rules keep out of scope is no longer covered; a first pay that it sets for a
-    group takes the place of the item's own. The group itself is left out: to the insured area's
-    policy the same word may mean another thing.
+    group takes the place of the item's own; an item's own restriction goes with the line. The group
+    itself is left out: to the insured area's policy the same word may mean another thing.
     """
     day = bill.service_date
     facts = facts_of(

@@ -92,15 +92,19 @@ def _lines(
     result: Result, policy: Policy, texts: Mapping[str, str], audience: Audience
 ) -> list[str]:
     said = []
-    outside: dict[str, list[tuple[int, int]]] = {}
+    outside: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for split in result.line_splits:
         if split.out_of_scope_fen:
-            outside.setdefault(split.reason, []).append((split.no, split.out_of_scope_fen))
-    for reason, lines in outside.items():
+            why = (split.reason, split.restriction)
+            outside.setdefault(why, []).append((split.no, split.out_of_scope_fen))
+    for (reason, restriction), lines in outside.items():
+        because = texts[f"line.{reason}"]
+        if restriction:
+            because += texts["restriction"].format(restriction=restriction)
         said.append(
             texts["outside"].format(
                 lines=texts["and"].join(str(no) for no, _ in lines),
-                reason=texts[f"line.{reason}"],
+                reason=because,
                 amount=yuan(sum(amount for _, amount in lines)),
             )
         )

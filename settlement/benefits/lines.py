@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple, Protocol
 
-from settlement.benefits.conditions import POSITION, Condition, Facts
+from settlement.benefits.conditions import POSITION, Condition, Facts, may_use
 from settlement.benefits.policy import LINE_PARTS, Policy
 from settlement.benefits.values import Bill, FirstPayTrace, Line, LineSplit, PriceTrace
 from settlement.money import share_of
@@ -107,10 +107,18 @@ def take_lines_apart(
             amount = counted
         total += amount + rest
         in_range_sums, first_pay_sums, over_limit_sums, out_of_scope_sums = rules.sums
-        reason = "" if lifted else (_outside(policy, bill, line) or rules.reason)
+        reason = "" if lifted else _outside(policy, bill, line)
+        restriction = ""
+        if not (reason or lifted):
+            if line.restriction is not None and not may_use(line.restriction, facts, age):
+                reason, restriction = "restricted_use", line.restriction.text
+            else:
+                reason = rules.reason
         if reason:
             out_of_scope_sums[half] += amount + rest
-            splits.append(LineSplit(line.no, amount + rest, 0, 0, 0, line.account_ok, reason))
+            splits.append(
+                LineSplit(line.no, amount + rest, 0, 0, 0, line.account_ok, reason, restriction)
+            )
             continue
         rate = 0 if lifted else line.first_pay_bp
         rule = rules.first_pay

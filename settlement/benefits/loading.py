@@ -123,6 +123,7 @@ def _policy(reader: Reader, name: str, sha256: str) -> Policy:
         emergency_counts_as_filed=emergency_counts,
         asks_codes=reader.asks_codes,
         asks_insured_months=reader.asks_insured_months,
+        groups=frozenset(reader.groups),
         authorities=authorities,
         **catalogue,
     )
@@ -185,6 +186,7 @@ def _catalogue(reader: Reader) -> dict[str, Any]:
         table.wrong("order", expected)
     needs_prescription = table.flag("prescription_only_needs_prescription", default=True)
     amenities = table.texts("amenity_groups", "a list of item groups")
+    reader.groups.update(amenities)
     reader.source(table)
     found = {
         "limit_before_first_pay": order != SPLIT_ORDERS[1],
@@ -275,6 +277,8 @@ def _package(reader: Reader, table: Table) -> Package:
     table.asked.extend(("price", "per_day"))
     if table.has("price") and bands:
         table.problem("price", "expected only without per_day")
+    beside = table.texts("beside", "a list of item groups")
+    reader.groups.update(beside)
     package = Package(
         name=name,
         title=title,
@@ -283,7 +287,7 @@ def _package(reader: Reader, table: Table) -> Package:
         price_fen=price,
         bands=tuple(bands),
         at_most_the_bill=table.flag("at_most_the_bill", default=False),
-        beside=frozenset(table.texts("beside", "a list of item groups")),
+        beside=frozenset(beside),
         source=reader.source(table),
     )
     table.finish()

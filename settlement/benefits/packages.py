@@ -55,6 +55,7 @@ def with_package(
                 prescription_only=False,
                 disease_codes=(),
                 group="",
+                restriction=None,
             )
             if line.no in charged
             else line

@@ -7,7 +7,7 @@ employee and resident.  Nothing here knows a bill's lines or does money arithmet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
@@ -31,6 +31,10 @@ UNPAID: Final = "unpaid"
 # Rates are counted in hundred-millionths while they are adjusted, so that 85 % of 72.5 % is exact.
 RATE_UNITS: Final = 100_000_000
 PER_BASIS_POINT: Final = RATE_UNITS // 10_000
+
+# Marks of the catalogue that put an item without a group of its own into one, the narrower first:
+# 双通道 drugs are chosen from those that were negotiated (谈判药).
+MARK_GROUPS: Final = ("dual_channel", "negotiated")
 
 DayBy = Literal["service", "admission", "discharge"]
 How = Literal["times", "personal_times", "plus", "minus", "per_year_of_age", "per_insured_year"]
@@ -269,8 +273,20 @@ class Policy:
     asks_codes: bool = False
     # Whether rules go by how long the member has been insured.
     asks_insured_months: bool = False
+    # Every item group that a rule names.
+    groups: frozenset[str] = frozenset()
     # Names of the authorities whose floors apply; empty: nobody's, so the policy is unchecked.
     authorities: tuple[str, ...] = ()
+
+    def group_of(self, marks: Collection[str]) -> str:
+        """The group of an item that the catalogue gives these marks and no group, empty for none.
+
+        Only a group that a rule names: an item with both marks then meets a rule for either.
+        """
+        for group in MARK_GROUPS:
+            if group in marks and group in self.groups:
+                return group
+        return ""
 
     def benefit_year(self, day: date) -> int:
         """The benefit year a day belongs to, named by the calendar year in which it begins."""

@@ -74,6 +74,8 @@ class Reader:
         self.accumulators: dict[str, str] = {}
         self.asks_codes = False
         self.asks_insured_months = False
+        # Every item group that a rule names.
+        self.groups: set[str] = set()
         self.numbers_bills = False
 
     def title(self, table: Table) -> Mapping[str, str]:
@@ -122,6 +124,8 @@ class Reader:
                 elif words:
                     tests.append((POSITION[fact], frozenset(words), wanted))
                     self.asks_codes = self.asks_codes or fact == "codes"
+                    if fact == "groups":
+                        self.groups.update(words)
         for fact in FLAG_FACTS:
             if table.has(fact):
                 wanted = table.flag(fact, default=True)

@@ -130,6 +130,25 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class UseRestriction:
+    """For whom and where the catalogue lets the funds pay for an item (限定支付范围).
+
+    Everything stated must hold; what is not stated does not matter. ``text`` is the catalogue's own
+    wording. ``diagnoses`` are beginnings of diagnosis codes, one of which a diagnosis of the bill
+    must have; ages are whole years, from the first up to, but without, the second; ``levels`` are
+    those of the institution, for a filled prescription of the prescribing one.
+    """
+
+    diagnoses: tuple[str, ...] = ()
+    sex: str | None = None
+    age_from: int | None = None
+    age_below: int | None = None
+    levels: tuple[int, ...] = ()
+    emergency: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line of a bill with what the catalogue says of its item on the service date."""
 
@@ -149,6 +168,8 @@ class Line:
     disease_codes: tuple[str, ...] = ()
     # A drug group with its own first pay in the policy, such as "negotiated"; empty means none.
     group: str = ""
+    # The item's own restriction, in the catalogue; None for the many that have none.
+    restriction: UseRestriction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +224,8 @@ class LineSplit:
     That is the line's amount, unless a price rule or a package makes it charge something else.
 
     ``first_pay_fen`` includes the extra first pay of care away from home.  ``reason`` is empty, or
-    one of LINE_REASONS: why the fund leaves the line to the member.
+    one of LINE_REASONS: why the fund leaves the line to the member.  ``restriction`` is the
+    catalogue's wording of the restriction that the line does not meet, empty for any other reason.
     """
 
     no: int
@@ -213,6 +235,7 @@ class LineSplit:
     in_range_fen: int
     account_ok: bool
     reason: str
+    restriction: str = ""
 
 
 @dataclass(frozen=True, slots=True)

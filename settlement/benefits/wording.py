@@ -21,6 +21,8 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "first_pay.group": "{base} 元按 {rate} 先行自付 {amount} 元，由个人承担。",
         "first_pay.away": "临时外出就医，{base} 元首先自付 {rate}，即 {amount} 元，由个人承担。",
         "outside": "第 {lines} 项{reason}，共 {amount} 元不由基金支付。",
+        # The catalogue's own words, in its own language.
+        "restriction": "（{restriction}）",
         "and": "、",
         "layer": "{title}：计算基数 {base} 元",
         "deductible_bill": "，先扣起付线 {amount} 元",
@@ -89,6 +91,7 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
             "{amount} yuan stays with the member."
         ),
         "outside": "Line {lines}: {reason}; {amount} yuan is not paid by the fund.",
+        "restriction": " ({restriction})",
         "and": ", ",
         "layer": "{title}: the base is {base} yuan",
         "deductible_bill": ", less a deductible of {amount} yuan",

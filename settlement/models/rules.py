@@ -52,8 +52,11 @@ class CatalogueItem(models.Model):
     negotiated = models.BooleanField(default=False)
     centrally_purchased = models.BooleanField(default=False)
     dual_channel = models.BooleanField(default=False)
-    # 限定支付范围 in the catalogue's own words. What refuses a line is the policy's restriction.
+    # 限定支付范围 in the catalogue's own words.
     restricted_use = models.CharField(max_length=600, default="")
+    # What the calculator goes by, as `benefits.restriction_to_dict` writes it; NULL for an item
+    # whose words nobody has put into figures, which refuse nothing.
+    restriction = models.JSONField(null=True)
     from_date = models.DateField()
     until_date = models.DateField(null=True)
 

@@ -27,7 +27,10 @@ class PolicyMissing(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueFacts:
-    """A catalogue entry as it stood on the service date."""
+    """A catalogue entry as it stood on the service date.
+
+    `drug_group` is the entry's own, or else the one that the policy in force gives its marks.
+    """
 
     national_code: str
     name: str
@@ -39,48 +42,67 @@ class CatalogueFacts:
     prescription_only: bool
     drug_group: str
     disease_codes: tuple[str, ...]
+    restriction: benefits.UseRestriction | None
 
 
-def _facts(row: tuple[Any, ...]) -> CatalogueFacts:
-    values = [*row]
-    values[-1] = tuple(msgspec.json.decode(values[-1]))
+_COLUMNS = (
+    "c.national_code, c.name, c.item_class, c.first_pay_bp, c.price_limit, c.covered, c.account_ok,"
+    " c.prescription_only, c.negotiated, c.dual_channel, c.drug_group, c.disease_codes,"
+    " c.restriction"
+)
+_KINDS = (*(None,) * 5, *("bool",) * 5, *(None,) * 3)
+
+
+def _facts(row: tuple[Any, ...], policy: benefits.Policy | None) -> CatalogueFacts:
+    *_, negotiated, dual_channel, group, diseases, restriction = row
+    if policy is not None and not group and (negotiated or dual_channel):
+        marks = (("negotiated", negotiated), ("dual_channel", dual_channel))
+        group = policy.group_of([mark for mark, is_set in marks if is_set])
+    values: list[Any] = [*row[:8], group, tuple(msgspec.json.decode(diseases))]
+    values.append(
+        benefits.restriction_from_dict(msgspec.json.decode(restriction)) if restriction else None
+    )
     return CatalogueFacts(*values)
 
 
 def catalogue_items(
     *, area_code: str, national_codes: Sequence[str], day: date
 ) -> dict[str, CatalogueFacts]:
-    """Entries by national code; a code that has none on that day is left out."""
+    """Entries by national code; a code that has none on that day is left out.
+
+    No policy is asked, so that an entry has the group that the catalogue states and no other.
+    """
     if not national_codes:
         return {}
     rows = sql.fetch(
-        "SELECT national_code, name, item_class, first_pay_bp, price_limit, covered, account_ok,"
-        " prescription_only, drug_group, disease_codes FROM settlement_catalogueitem"
-        f" WHERE area_code = %s AND {sql.among('national_code')}"
-        " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)",
+        f"SELECT {_COLUMNS} FROM settlement_catalogueitem c"
+        f" WHERE c.area_code = %s AND {sql.among('c.national_code')}"
+        " AND c.from_date <= %s AND (c.until_date IS NULL OR c.until_date > %s)",
         [area_code, sql.values(national_codes), day, day],
-        kinds=(None, None, None, None, None, "bool", "bool", "bool", None, None),
+        kinds=_KINDS,
     )
-    return {row[0]: _facts(row) for row in rows}
+    return {row[0]: _facts(row, None) for row in rows}
 
 
 def catalogue_versions(
-    *, area_code: str, national_codes: Sequence[str], days: Sequence[date]
+    *,
+    area_code: str,
+    national_codes: Sequence[str],
+    days: Sequence[date],
+    policy: benefits.Policy | None,
 ) -> dict[date, dict[str, CatalogueFacts]]:
-    """Entries by day and national code, for a bill whose lines are of several days. One
-    statement."""
+    """Entries by day and national code, for a bill whose lines are of several days, or of another
+    area than its rules. One statement. `policy` gives an entry's marks their group."""
     found: dict[date, dict[str, CatalogueFacts]] = {day: {} for day in days}
     rows = sql.fetch(
-        "SELECT from_date, until_date, national_code, name, item_class, first_pay_bp, price_limit,"
-        " covered, account_ok, prescription_only, drug_group, disease_codes"
-        " FROM settlement_catalogueitem"
-        f" WHERE area_code = %s AND {sql.among('national_code')}"
-        " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)",
+        f"SELECT c.from_date, c.until_date, {_COLUMNS} FROM settlement_catalogueitem c"
+        f" WHERE c.area_code = %s AND {sql.among('c.national_code')}"
+        " AND c.from_date <= %s AND (c.until_date IS NULL OR c.until_date > %s)",
         [area_code, sql.values(national_codes), max(days), min(days)],
-        kinds=("date", "date", *(None,) * 5, "bool", "bool", "bool", None, None),
+        kinds=("date", "date", *_KINDS),
     )
     for from_date, until_date, *entry in rows:
-        facts = _facts(tuple(entry))
+        facts = _facts(tuple(entry), policy)
         for day, entries in found.items():
             if from_date <= day and (until_date is None or day < until_date):
                 entries[facts.national_code] = facts
@@ -105,44 +127,31 @@ def policy_in_force(*, area_code: str, day: date) -> tuple[int, benefits.Policy]
 
 
 def rules_in_force(
-    *,
-    area_code: str,
-    national_codes: Sequence[str],
-    day: date,
-    catalogue_area: str | None = None,
+    *, area_code: str, national_codes: Sequence[str], day: date
 ) -> tuple[int, benefits.Policy, dict[str, CatalogueFacts]]:
     """Policy row, compiled policy and catalogue entries of an area on a day, in one statement.
 
-    `catalogue_area` names another area whose catalogue counts: that of care away from home.
     Raises PolicyMissing.
     """
     rows = sql.fetch(
-        "SELECT p.id, c.national_code, c.name, c.item_class, c.first_pay_bp, c.price_limit,"
-        " c.covered, c.account_ok, c.prescription_only, c.drug_group, c.disease_codes"
+        f"SELECT p.id, {_COLUMNS}"
         " FROM (SELECT id, area_code FROM settlement_policy WHERE area_code = %s"
         " AND from_date <= %s AND (until_date IS NULL OR until_date > %s)"
         " ORDER BY from_date DESC, id DESC LIMIT 1) p"
-        " LEFT JOIN settlement_catalogueitem c ON c.area_code = %s"
+        " LEFT JOIN settlement_catalogueitem c ON c.area_code = p.area_code"
         f" AND {sql.among('c.national_code')}"
         " AND c.from_date <= %s AND (c.until_date IS NULL OR c.until_date > %s)",
-        [
-            area_code,
-            day,
-            day,
-            catalogue_area or area_code,
-            sql.values(national_codes),
-            day,
-            day,
-        ],
-        kinds=(None, None, None, None, None, None, "bool", "bool", "bool", None, None),
+        [area_code, day, day, sql.values(national_codes), day, day],
+        kinds=(None, *_KINDS),
     )
     if not rows:
         raise PolicyMissing
     policy_id = rows[0][0]
+    policy = compiled_policy(policy_id)
     return (
         policy_id,
-        compiled_policy(policy_id),
-        {row[1]: _facts(row[1:]) for row in rows if row[1] is not None},
+        policy,
+        {row[1]: _facts(row[1:], policy) for row in rows if row[1] is not None},
     )
 
 

@@ -6,12 +6,13 @@ table of what one area pays for, brought up to date row by row. What a policy me
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from django.db import transaction
@@ -127,8 +128,25 @@ def _stored(area_code: str, row: Row) -> list[object]:
         "initials": _initials(row.values["name"]),
         "first_pay_bp": row.values["first_pay"],
         "disease_codes": msgspec.json.encode(row.values["disease_codes"]).decode(),
+        "restriction": _restriction(row.values),
     }
     return [values[name] for name in _STORED]
+
+
+def _restriction(values: Mapping[str, Any]) -> str | None:
+    """The restriction of a row's cells as it is stored, None for a row that states none."""
+    restriction = benefits.UseRestriction(
+        diagnoses=tuple(values["only_diagnoses"]),
+        sex=values["only_sex"],
+        age_from=values["only_age_from"],
+        age_below=values["only_age_below"],
+        levels=tuple(values["only_levels"]),
+        emergency=values["only_emergency"],
+    )
+    if restriction == benefits.UseRestriction():
+        return None
+    stated = replace(restriction, text=values["restricted_use"])
+    return msgspec.json.encode(benefits.restriction_to_dict(stated)).decode()
 
 
 def _check_versions(area_code: str, rows: Sequence[Row]) -> None:

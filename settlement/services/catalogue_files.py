@@ -10,9 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from openpyxl import load_workbook
+from openpyxl.cell.cell import Cell, MergedCell
 
 from settlement.models import CatalogueItem
 
@@ -100,6 +103,26 @@ def _codes(cell: str) -> list[str]:
     return codes
 
 
+def _diagnoses(cell: str) -> list[str]:
+    codes = cell.split()
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9.]{0,19}", code, re.ASCII) for code in codes):
+        raise ValueError(cell)
+    return codes
+
+
+def _years(cell: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", cell, re.ASCII) or int(cell) > 150:
+        raise ValueError(cell)
+    return int(cell)
+
+
+def _levels(cell: str) -> list[int]:
+    levels = cell.split()
+    if not all(re.fullmatch(r"[0-3]", level, re.ASCII) for level in levels):
+        raise ValueError(cell)
+    return sorted({int(level) for level in levels})
+
+
 COLUMNS: Mapping[str, _Column] = {
     "national_code": _Column(_text(40), "a text of at most 40 characters"),
     "name": _Column(_text(120), "a text of at most 120 characters"),
@@ -121,11 +144,21 @@ COLUMNS: Mapping[str, _Column] = {
     "centrally_purchased": _Column(_yes_or_no, "yes or no", blank=False),
     "dual_channel": _Column(_yes_or_no, "yes or no", blank=False),
     "restricted_use": _Column(_text(600), "a text of at most 600 characters", blank=""),
+    # All that are filled must hold, or the line is the member's own.
+    "only_diagnoses": _Column(
+        _diagnoses, "beginnings of diagnosis codes with spaces between", blank=[]
+    ),
+    "only_sex": _Column(_one_of("female", "male"), "female or male", blank=None),
+    "only_age_from": _Column(_years, "whole years, 1 to 150", blank=None),
+    "only_age_below": _Column(_years, "whole years, 1 to 150", blank=None),
+    "only_levels": _Column(_levels, "levels of 0 to 3 with spaces between", blank=[]),
+    "only_emergency": _Column(_yes_or_no, "yes or no", blank=False),
     "from_date": _Column(_day, "a day like 2026-01-31"),
     "until_date": _Column(_day, "a day like 2026-01-31", blank=None),
 }
 
 
+_ONLY = tuple(name for name in COLUMNS if name.startswith("only_"))
 # What no row can go without; the other columns may be left out.
 NEEDED = tuple(name for name, column in COLUMNS.items() if column.blank is ...)
 
@@ -154,11 +187,10 @@ def read_catalogue(content: bytes, *, progress: Progress | None = None) -> list[
         if any(map(str.strip, cells[len(headings) :])):
             wrong.append("more cells than columns")
         if not wrong:
+            wrong += _contradictions(values)
             start = (values["national_code"], values["from_date"])
             if (first := starts.setdefault(start, number)) != number:
                 wrong.append(f"national_code and from_date are those of an earlier row, {first}")
-            elif values["until_date"] is not None and values["until_date"] <= values["from_date"]:
-                wrong.append("until_date: expected a day after from_date")
         problems += [f"row {number}: {problem}" for problem in wrong]
         rows.append(Row(number, values))
     if problems:
@@ -166,6 +198,20 @@ def read_catalogue(content: bytes, *, progress: Progress | None = None) -> list[
     if not rows:
         raise CatalogueUnreadable(["no row under the headings"])
     return rows
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with cells that are good each by itself."""
+    wrong = []
+    until, low, high = (values[name] for name in ("until_date", "only_age_from", "only_age_below"))
+    if until is not None and until <= values["from_date"]:
+        wrong.append("until_date: expected a day after from_date")
+    if low is not None and high is not None and high <= low:
+        wrong.append("only_age_below: expected an age above only_age_from")
+    if not values["restricted_use"] and any(values[name] for name in _ONLY):
+        # The member is told these words and nothing else.
+        wrong.append("restricted_use: expected the words of what the only_ columns state")
+    return wrong
 
 
 def _check_headings(headings: list[str]) -> None:
@@ -214,7 +260,7 @@ def _table_of_xlsx(content: bytes, progress: Progress | None) -> list[list[str]]
         book = load_workbook(io.BytesIO(content), read_only=True)
         try:
             sheet = book.worksheets[0]
-            rows = ([_cell(value) for value in row] for row in sheet.values)
+            rows = ([_cell(cell) for cell in row] for row in sheet.iter_rows())
             return _counted(rows, sheet.max_row or 0, progress)
         finally:
             book.close()
@@ -225,17 +271,40 @@ def _table_of_xlsx(content: bytes, progress: Progress | None) -> list[list[str]]
         raise CatalogueUnreadable([f"not an XLSX file: {error}"]) from None
 
 
-def _cell(value: object) -> str:
+def _cell(cell: Cell | MergedCell) -> str:
     # A spreadsheet keeps days as moments, and codes that look like numbers as numbers.
+    value: object = cell.value
     if isinstance(value, str):
         return value
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.date().isoformat()
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int | float) and _is_percentage(cell.number_format):
+        return _percentage(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:.6f}".rstrip("0")
     return str(value)
+
+
+@lru_cache(maxsize=1_000)
+def _is_percentage(number_format: str) -> bool:
+    """Whether the cell shows its value a hundredfold, by the format of positive numbers.
+
+    A quoted or escaped sign is written beside the number and does nothing to it.
+    """
+    bare = re.sub(r'"[^"]*"|\\[^"]|[_*][^"]|\[[^]]*\]', "", number_format)
+    return "%" in bare.partition(";")[0]
+
+
+def _percentage(value: float) -> str:
+    # Fifteen digits are what a spreadsheet shows of a double: 0.07 is 7% exactly, and so is the
+    # 0.07000000000000001 that a formula left behind. What is too fine is refused, never rounded.
+    hundredfold = Decimal(f"{value:.15g}").scaleb(2)
+    text = f"{hundredfold:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "%"
 
 
 def _row(cells: Mapping[str, str], formula: str) -> tuple[dict[str, Any], list[str]]:

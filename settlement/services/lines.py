@@ -161,6 +161,7 @@ class BillLine:
             prescription_only=bool(facts and facts.prescription_only),
             disease_codes=facts.disease_codes if facts else (),
             group=facts.drug_group if facts else "",
+            restriction=facts.restriction if facts else None,
         )
 
     def described(self) -> dict[str, Any]:

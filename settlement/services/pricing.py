@@ -130,15 +130,14 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
     merchants.check_capability(desk.terminal, bill.benefit_kind)
     lines, service_date = _lines_of(desk, bill, visit=visit)
     policy_id, policy, catalogue = rules_in_force(
-        area_code=facts.area_code,
-        catalogue_area=desk.terminal.area_code,
-        national_codes=national_codes(lines),
-        day=service_date,
+        area_code=facts.area_code, national_codes=national_codes(lines), day=service_date
     )
-    if visit is None or visit.admission_date is None:
-        add_catalogue(lines, catalogue)
+    is_away = facts.area_code != desk.terminal.area_code
+    listing = _treating_policy(desk, service_date) if is_away else policy
+    if is_away or (visit is not None and visit.admission_date is not None):
+        _add_catalogue_by_day(desk, lines, service_date=service_date, policy=listing)
     else:
-        _add_catalogue_by_day(lines, area_code=desk.terminal.area_code)
+        add_catalogue(lines, catalogue)
     prescribed = add_prescriptions(lines, member_id=scan.member_id, service_date=service_date)
     if bill.benefit_kind not in policy.kinds:
         raise BenefitKindUnknown(param="benefit_kind")
@@ -163,8 +162,10 @@ def price(desk: Desk, bill: BillRequest, *, lock: bool) -> Priced:
     member = covered_member(facts, policy=policy, desk=desk, service_date=service_date)
     site = calculator_site(desk)
     calculator_lines = tuple(line.for_calculator() for line in lines)
-    if site.area != policy.area:
-        calculator_lines = _as_listed_here(calculator_lines, member, site, frame)
+    if is_away and listing is not None:
+        calculator_lines = benefits.as_listed_by(
+            listing, calculator_lines, member=member, site=site, bill=frame
+        )
     arguments: dict[str, Any] = {
         "policy": policy,
         "member": member,
@@ -254,29 +255,28 @@ def _within(
     return tuple(accounts)
 
 
-def _as_listed_here(
-    lines: tuple[benefits.Line, ...],
-    member: benefits.Member,
-    site: benefits.Site,
-    frame: benefits.Bill,
-) -> tuple[benefits.Line, ...]:
-    """Lines of somebody insured elsewhere, by this area's catalogue rules (就医地目录); an area
-    that has no rules here has its catalogue's own figures and nothing beside them."""
+def _treating_policy(desk: Desk, day: date) -> benefits.Policy | None:
+    """The rules of the desk's own area, whose catalogue counts for people insured elsewhere
+    (就医地目录). An area that has none here has its catalogue's figures and nothing beside them."""
     try:
-        _row, treating = policy_in_force(area_code=site.area, day=frame.service_date)
+        _row, policy = policy_in_force(area_code=desk.terminal.area_code, day=day)
     except PolicyMissing:
-        return lines
-    return benefits.as_listed_by(treating, lines, member=member, site=site, bill=frame)
+        return None
+    return policy
 
 
-def _add_catalogue_by_day(lines: Sequence[BillLine], *, area_code: str) -> None:
-    """The catalogue's word on each line of a stay is that of the line's own day."""
+def _add_catalogue_by_day(
+    desk: Desk, lines: Sequence[BillLine], *, service_date: date, policy: benefits.Policy | None
+) -> None:
+    """The word of this area's catalogue on each line is that of the line's own day."""
     by_day: dict[date, list[BillLine]] = {}
     for line in lines:
-        assert line.service_date is not None
-        by_day.setdefault(line.service_date, []).append(line)
+        by_day.setdefault(line.service_date or service_date, []).append(line)
     versions = catalogue_versions(
-        area_code=area_code, national_codes=national_codes(lines), days=list(by_day)
+        area_code=desk.terminal.area_code,
+        national_codes=national_codes(lines),
+        days=list(by_day),
+        policy=policy,
     )
     for day, of_the_day in by_day.items():
         add_catalogue(of_the_day, versions[day])
@@ -391,6 +391,7 @@ def calculator_member(facts: MemberFacts, *, policy: benefits.Policy, day: date)
         aid=facts.aid_category,
         pool_in_force=facts.pool_in_force,
         account_in_force=facts.account_in_force,
+        sex=facts.sex,
         # In the order in which canonical inputs keep them, so that the two can be compared.
         filings=tuple(
             benefits.Filing(
@@ -403,7 +404,6 @@ def calculator_member(facts: MemberFacts, *, policy: benefits.Policy, day: date)
                 key=lambda filing: (filing.kind, filing.disease_code, filing.institution_codes),
             )
         ),
-        sex=facts.sex,
         insured_months=members.insured_months(member_id=facts.member_id, day=day)
         if policy.asks_insured_months
         else None,

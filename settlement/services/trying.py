@@ -8,7 +8,6 @@ again with one fact changed at a time.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +17,6 @@ from settlement import benefits, money
 from settlement.benefits.values import SiteKind
 from settlement.requests import MOST_FEN
 from settlement.selectors import catalogue
-from settlement.selectors.catalogue import Found
 from settlement.selectors.money import money_facts
 from settlement.selectors.rules import CatalogueFacts, rules_in_force
 from settlement.services.lines import BillEmpty, BillLine, ItemUnknown, TooManyLines
@@ -262,26 +260,31 @@ def _by_equivalent(
         own = catalogue.search(area_code=area_code, text=line.national_code, day=day, limit=1)
         if not own or "centrally_purchased" in own[0].marks:
             continue
-        for found in catalogue.equivalents(
-            area_code=area_code, generic_name=own[0].generic_name, day=day, limit=3
-        ):
-            if found.price_limit:
-                other = _instead(case.bill.lines[at], line, found)
-                rest = case.bill.lines
-                bill = replace(case.bill, lines=(*rest[:at], other, *rest[at + 1 :]))
-                yield "equivalent", found.name, replace(case, bill=bill)
+        priced = [
+            found
+            for found in catalogue.equivalents(
+                area_code=area_code, generic_name=own[0].generic_name, day=day, limit=3
+            )
+            if found.price_limit
+        ]
+        _row, _policy, entries = rules_in_force(
+            area_code=area_code, national_codes=[found.national_code for found in priced], day=day
+        )
+        for found in priced:
+            other = _instead(case.bill.lines[at], line, entries[found.national_code])
+            rest = case.bill.lines
+            bill = replace(case.bill, lines=(*rest[:at], other, *rest[at + 1 :]))
+            yield "equivalent", found.name, replace(case, bill=bill)
 
 
-def _instead(line: benefits.Line, own: BillLine, found: Found) -> benefits.Line:
-    wish = Wish(found.national_code, own.quantity, found.price_limit)
-    changed: dict[str, Any] = {
-        "code": found.national_code,
-        "name": found.name,
-        "amount_fen": _amount(own.no, wish),
-        "item_class": found.item_class,
-        "first_pay_bp": found.first_pay_bp,
-        "over_limit_fen": 0,
-        "covered": found.covered,
-        "prescription_only": "prescription_only" in found.marks,
-    }
-    return replace(line, **changed)
+def _instead(line: benefits.Line, own: BillLine, entry: CatalogueFacts) -> benefits.Line:
+    wish = Wish(entry.national_code, own.quantity, entry.price_limit)
+    other = replace(
+        own,
+        national_code=entry.national_code,
+        name=entry.name,
+        unit_price=entry.price_limit,
+        amount_fen=_amount(own.no, wish),
+        facts=entry,
+    )
+    return replace(other.for_calculator(), prescription=line.prescription)

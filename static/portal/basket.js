@@ -1,9 +1,10 @@
-// The lines of a bill before it is quoted: found by bar code or pinyin initials, with quantity and
-// prescription reference. Amounts are worked out here and judged by the server.
+// The lines of a bill before it is quoted: found by bar code, pinyin initials or name, with quantity
+// and prescription reference, and with a price where the merchant's list has none. Amounts are worked
+// out here and judged by the server.
 
-import { lookUrl, read } from "./calls.js";
 import { h, part, say } from "./dom.js";
 import { kindOf } from "./evidence.js";
+import { ItemSearch } from "./item-search.js";
 import { lineFen, scaled, yuan } from "./money.js";
 
 const TYPING_MS = 120;
@@ -16,6 +17,7 @@ export class Basket {
     this.prescriptions = prescriptions;
     this.codeScanned = codeScanned;
     this.lines = [];
+    this.search = new ItemSearch();
     this.found = [];
     this.active = -1;
     this.input = part(root, "search");
@@ -42,51 +44,64 @@ export class Basket {
   }
 
   get totalFen() {
-    return this.lines.reduce((sum, line) => sum + (lineFen(line.quantity, line.item.unit_price) ?? 0), 0);
+    return this.lines.reduce((sum, line) => sum + (lineFen(line.quantity, line.price) ?? 0), 0);
   }
 
   /** What keeps the lines from being billed, for the person at the counter; "" when nothing does. */
   get missing() {
     if (!this.lines.length) return gettext("Add at least one item.");
-    return this.lines.every((line) => lineFen(line.quantity, line.item.unit_price) !== null)
+    if (this.lines.some((line) => lineFen("1", line.price) === null)) {
+      return gettext("A price is missing: enter it on the marked line.");
+    }
+    return this.lines.every((line) => lineFen(line.quantity, line.price) !== null)
       ? ""
       : gettext("A quantity cannot be billed: correct the marked line.");
   }
 
   /** The lines in the shape of the terminal API. */
   forBill() {
-    return this.lines.map(({ item, quantity, prescription }) => ({
-      code: item.code,
+    return this.lines.map(({ item, quantity, price, prescription }) => ({
+      code: item.code || null,
+      national_code: item.code ? null : item.national_code,
       name: item.name,
       quantity: quantity.normalize("NFKC").trim(),
-      unit_price: item.unit_price,
-      amount_fen: lineFen(quantity, item.unit_price),
+      unit_price: price.normalize("NFKC").trim(),
+      amount_fen: lineFen(quantity, price),
       prescription: prescription.trim() || null,
     }));
   }
 
+  /** One more of what was chosen, by the list's own price where the list sells it. */
+  async choose(item) {
+    if (item.code) return this.add(item);
+    try {
+      const own = await this.search.sold(item);
+      if (own.length === 1) return this.add(own[0]);
+      this.#offer(own);
+    } catch (error) {
+      say(this.line, error.message, "warn");
+    }
+  }
+
   /** One more of an item. */
   add(item) {
-    const there = this.lines.find((line) => line.item.code === item.code);
+    const same = ({ item: other }) => other.code === item.code && other.national_code === item.national_code;
+    const there = this.lines.find(same);
     if (there) {
       const whole = scaled(there.quantity, 0);
       if (whole !== null) there.quantity = String(whole + 1n);
     } else {
-      this.lines.push({ item, quantity: "1", prescription: "" });
+      this.lines.push({ item, quantity: "1", price: item.unit_price, prescription: "" });
     }
     this.input.value = "";
     this.#close();
-    say(this.line, interpolate(gettext("%s was added."), [item.name]), "good");
+    const unpriced = this.lines.findIndex((line) => same(line) && !line.price);
+    const added = unpriced < 0 ? gettext("%s was added.") : gettext("%s was added: enter its price.");
+    say(this.line, interpolate(added, [item.name]), "good");
     this.show();
     this.changed();
-    this.focus();
-  }
-
-  async #search(query, limit) {
-    this.asked?.abort();
-    this.asked = new AbortController();
-    const { items } = await read(lookUrl("items", { query, limit }), { signal: this.asked.signal });
-    return items;
+    if (unpriced < 0) this.focus();
+    else part(this.root, "lines").children[unpriced].querySelector(".price").focus();
   }
 
   #typed() {
@@ -97,7 +112,7 @@ export class Basket {
     if (/^\d{5,}$/.test(query)) return this.#close();
     this.typing = setTimeout(async () => {
       try {
-        this.#offer(await this.#search(query, 12));
+        this.#offer(await this.search.find(query));
       } catch (error) {
         if (error.name !== "AbortError") say(this.line, error.message, "warn");
       }
@@ -133,12 +148,12 @@ export class Basket {
       this.input.value = "";
       return this.codeScanned?.(query);
     }
-    if (this.active >= 0 && this.found[this.active]) return this.add(this.found[this.active]);
+    if (this.active >= 0 && this.found[this.active]) return this.choose(this.found[this.active]);
     try {
-      const items = await this.#search(query, 12);
-      const exact = items.filter((item) => item.barcode === query || item.code === query);
+      const items = await this.search.find(query);
+      const exact = items.filter((item) => [item.barcode, item.code, item.national_code].includes(query));
       const sure = exact.length ? exact : items;
-      if (sure.length === 1) return this.add(sure[0]);
+      if (sure.length === 1) return await this.choose(sure[0]);
       if (!items.length) {
         this.input.select();
         this.#close();
@@ -161,11 +176,13 @@ export class Basket {
             id: `${this.list.id}-${index}`,
             onpointerdown: (event) => {
               event.preventDefault();
-              this.add(item);
+              this.choose(item);
             },
           },
-          h("span", {}, item.name, " ", h("span", { class: "muted" }, item.spec), item.mapped ? null : unmapped()),
-          h("span", { class: "amount" }, `¥${item.unit_price}`, item.unit ? `/${item.unit}` : ""),
+          h("span", {}, item.name, " ", h("span", { class: "muted" }, item.spec), item.mapped ? null : unmapped(), restricted(item)),
+          item.code
+            ? h("span", { class: "amount" }, `¥${item.unit_price}`, item.unit ? `/${item.unit}` : "")
+            : h("span", { class: "tag" }, gettext("not in your list")),
         ),
       ),
     );
@@ -204,6 +221,30 @@ export class Basket {
     part(this.root, "total").textContent = yuan(this.totalFen);
   }
 
+  /** The field for the price of what the merchant's list does not sell. */
+  #priceOf(line, update) {
+    return h("input", {
+      class: "price",
+      inputmode: "decimal",
+      autocomplete: "off",
+      maxlength: 17,
+      value: line.price,
+      placeholder: gettext("Unit price ¥"),
+      "aria-label": interpolate(gettext("Unit price of %s in yuan"), [line.item.name]),
+      oninput: (event) => {
+        line.price = event.target.value;
+        update();
+        this.changed();
+      },
+      onkeydown: (event) => {
+        // The next thing is the next item, as after a scan.
+        if (event.key !== "Enter" || event.isComposing) return;
+        say(this.line, "");
+        this.focus();
+      },
+    });
+  }
+
   #row(line) {
     const { item } = line;
     const amount = h("span", { class: "line-amount amount" });
@@ -213,11 +254,14 @@ export class Basket {
       value: line.quantity,
       "aria-label": interpolate(gettext("Quantity of %s"), [item.name]),
     });
+    const price = item.unit_price ? null : this.#priceOf(line, () => update(line.quantity));
     const update = (text) => {
       line.quantity = text;
-      const fen = lineFen(text, item.unit_price);
-      field.setAttribute("aria-invalid", String(fen === null));
-      amount.textContent = fen === null ? gettext("quantity?") : yuan(fen);
+      const fen = lineFen(text, line.price);
+      const priced = lineFen("1", line.price) !== null;
+      price?.setAttribute("aria-invalid", String(!priced));
+      field.setAttribute("aria-invalid", String(priced && fen === null));
+      amount.textContent = fen !== null ? yuan(fen) : priced ? gettext("quantity?") : gettext("price?");
       this.#total();
     };
     const step = (by) => () => {
@@ -239,8 +283,9 @@ export class Basket {
         "span",
         { class: "line-name" },
         h("strong", {}, item.name),
-        h("span", { class: "muted small" }, [item.spec, `¥${item.unit_price}`].filter(Boolean).join(" · ")),
+        h("span", { class: "muted small" }, [item.spec, item.unit_price && `¥${item.unit_price}`].filter(Boolean).join(" · ")),
         item.mapped ? null : unmapped(),
+        restricted(item),
       ),
       amount,
       h(
@@ -253,6 +298,7 @@ export class Basket {
           field,
           h("button", { type: "button", class: "quiet", onclick: step(1n), "aria-label": gettext("One more") }, "+"),
         ),
+        price,
         this.prescriptions
           ? h("input", {
               class: "rx",
@@ -285,6 +331,12 @@ export class Basket {
       ),
     );
   }
+}
+
+function restricted(item) {
+  return item.restricted
+    ? h("span", { class: "small muted restricted" }, interpolate(gettext("Restricted: %s"), [item.restricted]))
+    : null;
 }
 
 function unmapped() {

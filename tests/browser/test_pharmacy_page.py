@@ -86,6 +86,57 @@ def test_a_purchase_from_the_code_on_the_phone_to_posted(
     assert not page.locator("[data-part=items-step]").evaluate("step => step.inert")
 
 
+def test_what_the_list_does_not_sell_is_found_in_the_catalogue_and_priced_by_hand(
+    visitor: Callable[..., Visitor],
+) -> None:
+    counter = visitor("pharmacist")
+    page = counter.page
+    type_as_scanner(page, code_on(visitor("worker", size=PHONE).page))
+    page.locator(".person-name").wait_for()
+    # Blood counts are the clinic's: the pharmacy has no price for them.
+    page.fill("#item", "xcg")
+    page.locator("[role=option]").first.wait_for()
+    assert page.locator("[role=option] .amount").count() == 0
+    page.press("#item", "Enter")
+    page.locator(".line .price").wait_for()
+    assert page.evaluate("document.activeElement.className") == "price"
+    page.click("[data-part=quote]")
+    assert "warn" in (page.get_attribute("[data-part=pay-step] [data-part=state]", "class") or "")
+    page.focus(".line .price")
+    page.keyboard.type("20.5")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "item"
+    # One more of it, by the beginning of its national code.
+    page.fill("#item", "0025010")
+    page.press("#item", "Enter")
+    page.locator(".line-amount", has_text="¥41.00").wait_for()
+    assert page.locator(".line").count() == 1
+    page.click("[data-part=quote]")
+    page.locator("[data-part=confirm]").wait_for()
+    assert fen(page.locator("[data-part=total]").inner_text()) == 4100
+    page.click("[data-part=withdraw]")
+
+
+def test_an_entry_that_the_list_sells_under_another_name_is_sold_at_the_list_s_price(
+    visitor: Callable[..., Visitor],
+) -> None:
+    page = visitor("pharmacist").page
+    answer = (
+        '{"items": [{"national_code": "XJ01CAA004", "name": "别名", "specification": "",'
+        ' "manufacturer": "", "barcode": "", "restricted_use": "限急诊"}]}'
+    )
+    page.route(
+        "**/counter/look/catalogue*",
+        lambda route: route.fulfill(content_type="application/json", body=answer),
+    )
+    page.fill("#item", "bieming")
+    option = page.locator("[role=option]", has_text="限急诊")
+    option.wait_for()
+    page.press("#item", "Enter")
+    page.locator(".line-amount", has_text="¥18.60").wait_for()
+    assert page.locator(".line .price").count() == 0
+
+
 def test_a_payment_code_never_leaves_the_page(visitor: Callable[..., Visitor]) -> None:
     counter = visitor("pharmacist")
     sent = []

@@ -112,7 +112,7 @@ MUTANTS: list[tuple[str, Callable[[Patch], None], Check]] = [
     ),
     (
         "first pay is that of the insured area",
-        lambda patch: patch.setattr(pricing, "_as_listed_here", lambda lines, *_: lines),
+        lambda patch: patch.setattr(pricing, "_treating_policy", lambda *_: None),
         others.test_a_groups_first_pay_is_that_of_the_place_of_treatment,
     ),
     (

@@ -126,6 +126,8 @@ ITEMS = [
         ("   ", []),
         ("a\x00mxlj", ["1001"]),
         ("没有", []),
+        ("XJ01CAA040", ["1001"]),
+        ("XJ01CAA", []),
     ],
 )
 def test_items_are_found_as_they_are_typed(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from messaging.refusals import Refusal
 from settlement.models import CatalogueItem
+from settlement.services.catalogue import load_catalogue
 from settlement.services.trying import PLACES, Tried, Wish, try_bill
 from tests.rows import counts
 from tests.settlement.test_refunds import sale
@@ -73,6 +74,19 @@ def test_the_chosen_institution_is_told(world: World) -> None:
     assert found.result.share("pool") == 0
     (change,) = [one for one in found.changes if one.what == "chosen_institution"]
     assert (change.which, change.difference_fen) == ("P37030099001", -9_280)
+
+
+def test_a_place_within_an_item_s_restriction_is_told(world: World) -> None:
+    rows = [
+        "national_code,name,kind,item_class,restricted_use,only_levels,from_date",
+        f"XJ01CAA004,阿莫西林胶囊,drug,A,限二级及以上医疗机构,2 3,{SINCE}",
+    ]
+    load_catalogue(area_code=AREA, content="\n".join(rows).encode())
+    found = tried(world)
+    assert found.result.line_splits[0].reason == "restricted_use"
+    places = {one.which: one.difference_fen for one in found.changes if one.what == "place"}
+    assert places["hospital_2"] < 0
+    assert "clinic" not in places
 
 
 def test_another_kind_of_place_is_told_where_it_makes_a_difference(world: World) -> None:

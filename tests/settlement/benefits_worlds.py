@@ -24,6 +24,7 @@ from settlement.benefits import (
     Policy,
     RelativeAccount,
     Site,
+    UseRestriction,
     canonical_inputs,
     explain,
     inputs_from,
@@ -37,6 +38,11 @@ from settlement.money import fen, yuan
 EXAMPLES = int(os.environ.get("BENEFIT_EXAMPLES", "500"))
 ROOT = Path(__file__).resolve().parents[2]
 DISEASES = ("M03900", "M01600")
+RESTRICTIONS = (
+    UseRestriction(diagnoses=("C1", "D00"), text="限胃癌"),
+    UseRestriction(age_from=0, age_below=18, levels=(2, 3), text="限二级及以上医疗机构的儿童"),
+    UseRestriction(emergency=True, sex="female"),
+)
 HEAD = """
 format = 1
 version = "test"
@@ -301,7 +307,7 @@ def worlds(draw):
             amount = draw(st.integers(1, 5) if name.endswith(".times") else AMOUNTS)
             if "{stay}" not in name or stay:
                 year_to_date[own_name(name, disease, stay)] = amount
-    return World(
+    world = World(
         text=text,
         policy=policy,
         member=Member(
@@ -336,6 +342,11 @@ def worlds(draw):
         account=draw(AMOUNTS),
         seed=draw(st.integers(0, 2**16)),
     )
+    # The first and the last line, if there are any, may be of restricted items.
+    for at in (0, -1) if numbered else ():
+        restriction = draw(st.sampled_from([None, None, *RESTRICTIONS]))
+        numbered[at] = replace(numbered[at], restriction=restriction)
+    return replace(world, bill=replace(world.bill, lines=tuple(numbered)))
 
 
 # ------------------------------------------------------------------------------- the properties
@@ -474,6 +485,22 @@ def a_bigger_bill_never_lowers_what_the_fund_pays(calculate, world):
         paid = fund_fen
 
 
+def a_restriction_refuses_the_lines_outside_it_and_no_others(calculate, world):
+    """As if a line within its restriction had none, and one outside were in no catalogue."""
+    within = {None, *(RESTRICTIONS[:1] if world.bill.diagnoses else ())}
+    plain = tuple(
+        replace(line, restriction=None, covered=line.covered and line.restriction in within)
+        for line in world.bill.lines
+    )
+    bill = replace(world.bill, lines=plain)
+    result = calculate(**world.arguments())
+    other = calculate(**{**world.arguments(), "bill": bill})
+    assert result.shares == other.shares
+    for split, line in zip(result.line_splits, world.bill.lines, strict=True):
+        if split.restriction:
+            assert split.restriction == line.restriction.text
+
+
 def line_order_changes_nothing(calculate, world):
     shuffled = list(world.bill.lines)
     random.Random(world.seed).shuffle(shuffled)
@@ -566,7 +593,8 @@ def explanation_says_the_figures_of_the_result(calculate, world, explain=explain
         known.add(sum(getattr(split, part) for split in result.line_splits))
     outside = {}
     for split in result.line_splits:
-        outside[split.reason] = outside.get(split.reason, 0) + split.out_of_scope_fen
+        why = (split.reason, split.restriction)
+        outside[why] = outside.get(why, 0) + split.out_of_scope_fen
     known |= set(outside.values())
     for trace in result.layers:
         known |= {trace.base_fen, trace.deductible_left_fen, trace.deductible_fen}
@@ -595,6 +623,7 @@ PROPERTIES = [
     the_account_pays_no_more_than_it_may,
     a_layer_accounts_for_its_base,
     a_bigger_bill_never_lowers_what_the_fund_pays,
+    a_restriction_refuses_the_lines_outside_it_and_no_others,
     line_order_changes_nothing,
     a_full_refund_leaves_the_year_to_date_as_it_was,
     the_year_obeys_its_caps_over_many_bills,

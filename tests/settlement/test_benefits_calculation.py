@@ -1,7 +1,9 @@
 """Single facts of the calculation that decide: who is refused what, and with which reason."""
 
+import json
 from dataclasses import replace
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,14 @@ from settlement.benefits import (
     Line,
     Member,
     Site,
+    UseRestriction,
     calculate,
+    canonical_inputs,
     explain,
+    inputs_from,
     load_policy,
 )
+from settlement.benefits.policy import Relief
 from settlement.benefits.wording import TEXTS
 
 PATH = Path(__file__).resolve().parents[2] / "policies" / "370300-2022.toml"
@@ -223,3 +229,88 @@ def test_the_citizen_hears_the_source_and_the_cashier_does_not():
 def test_an_explanation_with_another_policy_is_refused():
     with pytest.raises(ValueError, match=r"370300-2022\.1"):
         explain(replace(price(), policy_sha256="0" * 64), policy=POLICY)
+
+
+# One fact of the bill that a restriction asks for, and the same bill without it.
+RESTRICTED = [
+    ({"diagnoses": ("C16", "C25")}, {"diagnoses": ("I10.x00", "c16.900x003")}, {}),
+    ({"diagnoses": ("C16",)}, {"diagnoses": ("C16",)}, {"diagnoses": ("C1", "D16.C16")}),
+    ({"sex": "female"}, {"sex": "female"}, {"sex": "male"}),
+    ({"sex": "female"}, {"sex": "female"}, {"sex": None}),
+    ({"age_from": 18}, {"age": 18}, {"age": 17}),
+    ({"age_from": 0}, {"age": 0}, {"age": None}),
+    ({"age_below": 18}, {"age": 17}, {"age": 18}),
+    ({"age_below": 18}, {"age": 17}, {"age": None}),
+    ({"levels": (2, 3)}, {"level": 2}, {"level": 1}),
+    (
+        {"levels": (2, 3)},
+        {"level": 0, "prescribing_level": 3},
+        {"level": 3, "prescribing_level": 1},
+    ),
+    ({"emergency": True}, {"emergency": True}, {"emergency": False}),
+    # Everything must hold.
+    (
+        {"sex": "female", "age_below": 50},
+        {"sex": "female", "age": 49},
+        {"sex": "female", "age": 50},
+    ),
+    ({"emergency": True}, {"public_emergency": True, "lifts": True}, {"public_emergency": True}),
+]
+
+
+def price_restricted(restriction, facts):
+    """The one line restricted, priced with these facts of member, site and bill."""
+    policy = POLICY
+    facts = dict(facts)
+    if facts.pop("lifts", False):
+        policy = replace(policy, relief=Relief(frozenset({"catalogue"}), None, None, "assumption"))
+    level = facts.pop("level", 2)
+    member = replace(MEMBER, **{name: facts.pop(name) for name in ("age", "sex") if name in facts})
+    line = replace(LINE, restriction=UseRestriction(**restriction, text="限本条之用"))
+    arguments = {
+        "policy": policy,
+        "member": member,
+        "site": replace(SITE, level=level),
+        "bill": replace(BILL, lines=(line,), **facts),
+        "year_to_date": MET,
+        "account_available_fen": 0,
+    }
+    result = calculate(**arguments)
+    stored = json.loads(json.dumps(canonical_inputs(**arguments)))
+    assert calculate(policy=policy, **inputs_from(stored)) == result
+    return result
+
+
+@pytest.mark.parametrize(("restriction", "within", "outside"), RESTRICTED)
+def test_an_item_is_paid_within_its_restriction_and_the_members_outside_it(
+    restriction, within, outside
+):
+    paid = price_restricted(restriction, within)
+    assert (paid.line_splits[0].reason, paid.line_splits[0].restriction) == ("", "")
+    assert paid.fund_fen > 0
+    refused = price_restricted(restriction, outside)
+    (split,) = refused.line_splits
+    assert (split.reason, split.restriction) == ("restricted_use", "限本条之用")
+    assert (split.out_of_scope_fen, refused.cash_fen) == (100_00, 100_00)
+
+
+def test_the_explanation_quotes_the_restriction_that_a_line_does_not_meet():
+    result = price_restricted({"sex": "female"}, {"sex": "male"})
+    for language, audience in product(("zh", "en"), ("citizen", "cashier")):
+        said = explain(result, policy=POLICY, language=language, audience=audience)
+        reason = TEXTS[language]["line.restricted_use"]
+        assert any(reason in sentence and "限本条之用" in sentence for sentence in said)
+
+
+def test_what_a_line_fails_first_is_said_before_its_restriction():
+    line = replace(LINE, item_class="C", restriction=UseRestriction(emergency=True, text="限急诊"))
+    (split,) = price(bill=replace(BILL, lines=(line,))).line_splits
+    assert (split.reason, split.restriction) == ("class_c", "")
+
+
+def test_a_line_without_a_restriction_is_stored_as_before_there_were_any():
+    arguments = {"member": MEMBER, "site": SITE, "year_to_date": {}, "account_available_fen": 0}
+    stored = canonical_inputs(policy=POLICY, bill=BILL, **arguments)
+    assert stored["bill"]["lines"] == [
+        [1, "X1", "a drug", 100_00, "A", 0, 0, True, True, False, False, [], ""]
+    ]

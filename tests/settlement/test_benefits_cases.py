@@ -83,6 +83,56 @@ def test_a_figure_that_was_published_wrong_is_not_reproduced(name, visit, payer,
     assert result.fund_fen <= result.total_fen
 
 
+@pytest.mark.parametrize(
+    ("only", "pool"),
+    [
+        ('diagnoses = ["C16"]', 80),
+        ('diagnoses = ["C25"]', 0),
+        ('sex = "female", age_from = 60, age_below = 70', 80),
+        ('sex = "male"', 0),
+        ("levels = [2, 3]", 80),
+        ('emergency = true, text = "限急诊"', 0),
+    ],
+)
+def test_a_case_states_what_the_catalogue_restricts(only, pool):
+    text = f"""
+        title = "restricted"
+        policy = "370300-2022"
+        year_to_date = {{ chronic.deductible = 1000 }}
+        [member]
+        scheme = "employee"
+        category = "retired"
+        age = 67
+        sex = "female"
+        [[member.filing]]
+        kind = "chronic"
+        disease = "M03900"
+        [[visit]]
+        kind = "chronic"
+        disease = "M03900"
+        date = 2022-03-01
+        diagnoses = ["C16.900"]
+        site = {{ kind = "hospital", level = 2, area = "370300" }}
+        line = [{{ amount = 100, only = {{ {only} }} }}]
+        expect = {{ pool = {pool} }}
+    """
+    case = load_case(text, name="restricted.toml")
+    (result,) = run_case(case, policy=read_policy(case.policy))
+    assert differences(case.visits[0], result) == ()
+
+
+def test_a_restriction_of_a_case_that_is_none_is_refused_by_its_place():
+    path = Path(__file__).parent / "cases" / "SD-11-negotiated-drug.toml"
+    text = path.read_text(encoding="utf-8")
+    text = text.replace('group = "negotiated" }', 'only = { sex = "f", age_above = 3 } }', 1)
+    with pytest.raises(CaseError) as refused:
+        load_case(text, name="x.toml")
+    where = "x.toml: visit 1: line 1 (negotiated drug): only: "
+    sex, unknown = refused.value.problems
+    assert sex.startswith(f"{where}sex: expected one of female, male")
+    assert unknown == f"{where}age_above: unknown key, did you mean age_below?"
+
+
 def test_a_wrong_expectation_is_reported():
     text = (Path(__file__).parent / "cases" / "ZB-03.toml").read_text(encoding="utf-8")
     case = load_case(text.replace("pool = 2475", "pool = 2476"), name="ZB-03.toml")

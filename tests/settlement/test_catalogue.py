@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -18,7 +19,12 @@ from settlement.models import CatalogueItem, Policy
 from settlement.selectors.catalogue import equivalents, search
 from settlement.selectors.rules import catalogue_items
 from settlement.services.catalogue import PolicyConflict, load_catalogue, load_policy_file
-from settlement.services.catalogue_files import COLUMNS, CatalogueUnreadable, read_catalogue
+from settlement.services.catalogue_files import (
+    COLUMNS,
+    CatalogueUnreadable,
+    _percentage,
+    read_catalogue,
+)
 from tests.world import World
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -309,6 +315,71 @@ def test_a_formula_in_a_book_is_no_value() -> None:
     assert problem.startswith("row 3: name: expected")
 
 
+def book_with_first_pay(value: object, number_format: str) -> bytes:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append([*FULL, "first_pay"])
+    sheet.append([*PRODUCTS[0], value])
+    sheet.cell(2, len(FULL) + 1).number_format = number_format
+    kept = BytesIO()
+    book.save(kept)
+    return kept.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "rate_bp"),
+    [
+        (0.1, "0%", 1000),
+        (0.1, "0.00%", 1000),
+        (0.1, '0.00%;[Red]"minus "0.00%', 1000),
+        (0.125, "0%", 1250),
+        (0, "0%", 0),
+        (1, "0%", 10_000),
+        # What a formula leaves behind, pasted as a value.
+        (0.1 + 0.2, "0%", 3000),
+        ("10%", "General", 1000),
+        ("10%", "0%", 1000),
+    ],
+)
+def test_a_percentage_in_a_book_is_what_the_cell_shows(
+    value: object, number_format: str, rate_bp: int
+) -> None:
+    (row,) = read_catalogue(book_with_first_pay(value, number_format))
+    assert row.values["first_pay"] == rate_bp
+
+
+def test_every_rate_of_a_percentage_cell_is_exact() -> None:
+    # Multiplied as a double, 0.07 would be 7.000000000000001 %.
+    for rate_bp in range(10_001):
+        whole, part = divmod(rate_bp, 100)
+        assert _percentage(rate_bp / 10_000) == f"{whole}.{part:02d}".rstrip("0").rstrip(".") + "%"
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format"),
+    [
+        (0.1, "General"),
+        (10, "General"),
+        (10, "0"),
+        (10, '0"%"'),
+        (10, "0\\%"),
+        (10, '0;"% "0%'),
+        (1.01, "0%"),
+        (-0.1, "0%"),
+        (0.00125, "0.0%"),
+        (True, "0%"),
+    ],
+)
+def test_a_number_that_is_no_percentage_of_two_decimals_is_refused(
+    value: object, number_format: str
+) -> None:
+    with pytest.raises(CatalogueUnreadable) as unreadable:
+        read_catalogue(book_with_first_pay(value, number_format))
+    (problem,) = unreadable.value.problems
+    assert problem.startswith("row 2: first_pay: expected a percentage like 10%, found")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -366,6 +437,15 @@ def test_a_till_searches_the_catalogue_of_its_area_by_day(db: None, now: datetim
         assert (item["national_code"], item["barcode"]) == ("XA02", "6902")
         assert len(till.get("catalogue?query=XA0&day=2026-11-21&limit=1").body["items"]) == 1
         assert till.get("catalogue").body == {"items": []}
+
+
+@pytest.mark.parametrize("query", ["苯磺酸氨", "氨氯地平", "bhsaldpp", "XC01AAA001"])
+def test_a_till_finds_an_item_of_the_test_world_by_whatever_it_is_called(
+    db: None, now: datetime, query: str
+) -> None:
+    with time_machine.travel(now, tick=False):
+        found = World.made().till().get(f"catalogue?query={quote(query)}").body["items"]
+    assert [item["national_code"] for item in found] == ["XC01AAA001"]
 
 
 @pytest.mark.parametrize(("query", "param"), [("day=today", "day"), ("limit=many", "limit")])
