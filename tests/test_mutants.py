@@ -246,7 +246,7 @@ def _any_merchant(statement: str, params: list[Any]) -> tuple[str, list[Any]]:
 
 
 def _never_refunded(statement: str, params: list[Any]) -> tuple[str, list[Any]]:
-    return statement.replace("refunded_fen, benefit_year", "0, benefit_year"), params
+    return statement.replace(" refunded_fen, inputs", " 0, inputs"), params
 
 
 class _RandomTopic(str):
@@ -349,7 +349,7 @@ MUTANTS: list[tuple[str, Mutate, Check]] = [
     ),
     (
         "what was refunded is not looked at",
-        _rewrite("refunded_fen, benefit_year", _never_refunded),
+        _rewrite(" refunded_fen, inputs", _never_refunded),
         a_settlement_is_refunded_once,
     ),
     (
@@ -357,7 +357,7 @@ MUTANTS: list[tuple[str, Mutate, Check]] = [
         _all(
             _no_op(acceptance, "write_year_to_date"),
             lambda patch: patch.setattr(
-                "settlement.services.refunds.write_year_to_date", lambda **_: None
+                "settlement.services.returning.write_year_to_date", lambda **_: None
             ),
         ),
         the_books_are_sound_after_some_trade,

@@ -37,6 +37,7 @@ PER_BASIS_POINT: Final = RATE_UNITS // 10_000
 MARK_GROUPS: Final = ("dual_channel", "negotiated")
 
 DayBy = Literal["service", "admission", "discharge"]
+RefundWithLater = Literal["stand", "last_first"]
 How = Literal["times", "personal_times", "plus", "minus", "per_year_of_age", "per_insured_year"]
 
 
@@ -275,6 +276,8 @@ class Policy:
     asks_insured_months: bool = False
     # Every item group that a rule names.
     groups: frozenset[str] = frozenset()
+    # What becomes of later settlements of the year when an earlier one is returned.
+    refund_with_later: RefundWithLater = "stand"
     # Names of the authorities whose floors apply; empty: nobody's, so the policy is unchecked.
     authorities: tuple[str, ...] = ()
 

@@ -312,9 +312,19 @@ ENTRIES: dict[str, Entry] = {
         201,
         answers.Refunded,
         RefundRequest,
-        "The whole settlement, by its id; no scan is needed. Give the cash part back when this is "
-        "accepted.",
-        ("not_found", "already_refunded"),
+        "By the settlement's id; no scan is needed. Without `lines` whatever is left of it comes "
+        "back; with them, each line whole, or so much of its `quantity`, or so many fen of it. "
+        "What remains is priced again as of the settlement, so parts in any order end alike. Give "
+        "the cash part back when this is accepted. `would_differ` names later settlements that "
+        "would have come to other figures; they stand.",
+        (
+            "not_found",
+            "already_refunded",
+            "refund_too_much",
+            "refund_whole_only",
+            "refund_last_first",
+            "refund_needs_payment",
+        ),
     ),
     "look_refund": Entry(
         "bills", 200, answers.RefundRecord, None, "", ("field_invalid", "not_found")

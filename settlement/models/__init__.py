@@ -3,7 +3,17 @@
 from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
-from .settlements import Hold, Quote, Refund, RefundShare, RelativeShare, Settlement, Share
+from .settlements import (
+    Hold,
+    Quote,
+    Refund,
+    RefundLine,
+    RefundShare,
+    RelativeRefund,
+    RelativeShare,
+    Settlement,
+    Share,
+)
 
 __all__ = [
     "Account",
@@ -20,7 +30,9 @@ __all__ = [
     "PrescriptionLine",
     "Quote",
     "Refund",
+    "RefundLine",
     "RefundShare",
+    "RelativeRefund",
     "RelativeShare",
     "Scan",
     "Settlement",

@@ -9,7 +9,7 @@ from django.utils.translation import get_language
 
 from merchants.selectors import TerminalFacts
 from messaging.days import business_date, moment
-from settlement import benefits
+from settlement import benefits, money
 from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
 from settlement.selectors.coverage import scan_answer
 from settlement.selectors.presence import NotFound, ScanExpired
@@ -126,6 +126,7 @@ def _refund(row: Refund) -> dict[str, Any]:
     return {
         "refund_id": str(row.id),
         "settlement_id": str(row.settlement_id),
+        "kind": row.kind,
         "state": row.state,
         "reason": row.reason,
         "member_seq": row.member_seq,
@@ -135,9 +136,30 @@ def _refund(row: Refund) -> dict[str, Any]:
             {"payer": share.payer, "amount_fen": share.amount_fen}
             for share in row.shares.order_by("id")
         ],
+        "lines": _returned(row),
         "accepted_at": _moment(row.accepted_at),
         "posted_at": _moment(row.posted_at),
     }
+
+
+def _returned(row: Refund) -> list[dict[str, Any]]:
+    numbers = {
+        line_id: number
+        for number, line_id in enumerate(
+            row.settlement.lines.order_by("fee_batch__number", "number").values_list(
+                "pk", flat=True
+            ),
+            start=1,
+        )
+    }
+    return [
+        {
+            "no": numbers[part.line_id],
+            "quantity": money.quantity_text(part.quantity_e4),
+            "amount_fen": part.amount_fen,
+        }
+        for part in row.lines.order_by("id")
+    ]
 
 
 def refund(*, refund_id: UUID, merchant_id: int) -> dict[str, Any]:

@@ -72,17 +72,27 @@ class Settled(Estimated):
     accepted_at: datetime
 
 
+class ReturnedLine(AnswerShape):
+    """What came back of a line."""
+
+    no: int
+    quantity: Annotated[str, Meta(description="0 for an amount without goods.")]
+    amount_fen: Fen
+
+
 class RefundRecord(AnswerShape):
-    """A returned settlement with what each payer got back."""
+    """A returned settlement, or a part of one, with what each payer got back."""
 
     refund_id: UUID
     settlement_id: UUID
+    kind: Literal["refund", "reversal"]
     state: Literal["accepted", "posted"]
     reason: str
     member_seq: int
     business_date: date
     total_fen: Fen
     shares: list[ShareShape]
+    lines: list[ReturnedLine]
     accepted_at: datetime
     posted_at: datetime | None
 
@@ -205,11 +215,19 @@ class Refunded(AnswerShape):
 
     refund_id: UUID
     settlement_id: UUID
+    kind: Literal["refund", "reversal"]
     state: Literal["accepted"]
     member_seq: int
     business_date: date
     total_fen: Fen
-    shares: list[ShareShape]
+    shares: Annotated[
+        list[ShareShape], Meta(description="Less than nothing for one whose part has grown.")
+    ]
+    lines: list[ReturnedLine]
+    remaining_fen: Annotated[int, Meta(description="What is left of the settlement.")]
+    would_differ: Annotated[
+        list[UUID], Meta(description="Later settlements that counted on it; they stand.")
+    ]
     account_balance_fen: int
     accepted_at: datetime
 
