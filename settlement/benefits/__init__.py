@@ -19,9 +19,10 @@ from settlement.benefits.canonical import (
     result_to_dict,
     trace_hash,
 )
-from settlement.benefits.explanation import explain
+from settlement.benefits.explanation import Audience, explain
 from settlement.benefits.loading import load_policy
 from settlement.benefits.policy import Policy
+from settlement.benefits.sheets import line_reason, sheet_figures
 from settlement.benefits.tables import PolicyError
 from settlement.benefits.values import (
     LAYER_REASONS,
@@ -52,6 +53,7 @@ __all__ = [
     "LINE_REASONS",
     "OWN_PAYERS",
     "PAYERS",
+    "Audience",
     "BenefitsError",
     "Bill",
     "CalculationInputs",
@@ -75,8 +77,10 @@ __all__ = [
     "canonical_inputs",
     "explain",
     "inputs_from",
+    "line_reason",
     "load_policy",
     "result_from_dict",
     "result_to_dict",
+    "sheet_figures",
     "trace_hash",
 ]
