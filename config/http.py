@@ -85,6 +85,7 @@ STATUS: dict[str, int] = {
     "cash_differs": 409,
     "already_refunded": 409,
     "already_picked_up": 409,
+    "slip_not_reproducible": 409,
     "idempotency_key_reused": 409,
     "enrolment_code_used": 409,
     "key_in_use": 409,

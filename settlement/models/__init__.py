@@ -4,6 +4,7 @@ from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
 from .settlements import Hold, Quote, Refund, RefundShare, Settlement, Share
+from .slips import SlipIssue
 
 __all__ = [
     "Account",
@@ -24,6 +25,7 @@ __all__ = [
     "Scan",
     "Settlement",
     "Share",
+    "SlipIssue",
     "TraceCode",
     "Visit",
     "YearToDate",
