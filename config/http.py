@@ -93,6 +93,7 @@ STATUS: dict[str, int] = {
     "refund_last_first": 409,
     "already_picked_up": 409,
     "already_discharged": 409,
+    "slip_not_reproducible": 409,
     "idempotency_key_reused": 409,
     "enrolment_code_used": 409,
     "key_in_use": 409,

@@ -304,8 +304,11 @@ ENTRIES: dict[str, Entry] = {
         200,
         answers.Slip,
         None,
-        "What the member is handed: `text` line by line, or your own form from `slip`.",
-        ("field_invalid", "not_found"),
+        "What the member is handed: `text` line by line, or your own form from `slip`, from which "
+        "everybody can work the shares out again (docs/api.md). The first asking issues the slip; "
+        "from then on every asking in that language gets the very same, also after a refund, which "
+        "stands under `current`.",
+        ("field_invalid", "not_found", "slip_not_reproducible"),
     ),
     "refund": Entry(
         "bills",

@@ -14,6 +14,7 @@ from .settlements import (
     Settlement,
     Share,
 )
+from .slips import SlipIssue
 
 __all__ = [
     "Account",
@@ -37,6 +38,7 @@ __all__ = [
     "Scan",
     "Settlement",
     "Share",
+    "SlipIssue",
     "TraceCode",
     "Visit",
     "YearToDate",

@@ -64,10 +64,36 @@ def settlement_record(
 ) -> dict[str, Any]:
     """A stored settlement, its explanation recomputed from the stored result and its own policy."""
     result = benefits.result_from_dict(row.result)
+    return {
+        **settlement_facts(row, result),
+        **settlement_standing(row),
+        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
+        "explanation": list(
+            benefits.explain(
+                result,
+                policy=compiled_policy(row.policy_id),
+                language=current_language(),
+                audience=audience,
+            )
+        ),
+    }
+
+
+def settlement_standing(row: Settlement) -> dict[str, Any]:
+    """What became of a settlement after it was accepted: posted or not, what was returned."""
+    return {
+        "state": row.state,
+        "posted_at": _moment(row.posted_at),
+        "refunded_fen": row.refunded_fen,
+        "refunds": [_refund(refund) for refund in row.refunds.order_by("member_seq")],
+    }
+
+
+def settlement_facts(row: Settlement, result: benefits.Result) -> dict[str, Any]:
+    """What acceptance fixed for good, with the lines as the result took them apart."""
     splits = {split.no: split for split in result.line_splits}
     return {
         "settlement_id": str(row.id),
-        "state": row.state,
         "visit_id": str(row.visit_id),
         "scan_id": str(row.scan_id),
         "quote_id": str(row.quote_id) if row.quote_id else None,
@@ -83,8 +109,6 @@ def settlement_record(
         "relative_fen": row.relative_fen,
         "cash_fen": row.cash_fen,
         "hospital_payment_fen": result.hospital_payment_fen,
-        "refunded_fen": row.refunded_fen,
-        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
         "lines": [
             {
                 "no": number,
@@ -105,20 +129,10 @@ def settlement_record(
                 row.lines.order_by("fee_batch__number", "number"), start=1
             )
         ],
-        "explanation": list(
-            benefits.explain(
-                result,
-                policy=compiled_policy(row.policy_id),
-                language=current_language(),
-                audience=audience,
-            )
-        ),
         "policy": result.policy_version,
         "engine_version": row.engine_version,
         "trace_hash": row.trace_hash,
         "accepted_at": _moment(row.accepted_at),
-        "posted_at": _moment(row.posted_at),
-        "refunds": [_refund(refund) for refund in row.refunds.order_by("member_seq")],
     }
 
 
