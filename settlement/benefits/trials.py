@@ -13,6 +13,7 @@ from typing import Final
 
 from settlement.benefits.calculation import calculate
 from settlement.benefits.curves import Point, curve
+from settlement.benefits.pieces import Look, look_at
 from settlement.benefits.policy import Policy
 from settlement.benefits.rehearsing import at_any_time
 from settlement.benefits.values import Bill, Filing, Line, Member, Result, Scheme, Site, SiteKind
@@ -81,12 +82,14 @@ def price(policy: Policy, trial: Trial) -> Result:
 
 def member_curve(policy: Policy, trial: Trial, *, up_to_fen: int) -> tuple[Point, ...]:
     """What the person pays of a bill of class A alone as it grows to `up_to_fen`, account and cash
-    together. Raises BenefitsError."""
+    together: its corners, to the fen. Raises BenefitsError."""
     plain = replace(trial, class_b_fen=0, over_limit_fen=0, out_of_scope_fen=0)
-    return curve(
-        lambda total_fen: price(policy, replace(plain, class_a_fen=total_fen)).personal_fen,
-        up_to_fen=up_to_fen,
-    )
+
+    def look(total_fen: int) -> Look:
+        result = price(policy, replace(plain, class_a_fen=total_fen))
+        return look_at(policy, result, result.personal_fen)
+
+    return curve(look, up_to_fen=up_to_fen)
 
 
 def _lines(trial: Trial) -> tuple[Line, ...]:
