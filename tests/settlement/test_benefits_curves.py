@@ -42,7 +42,7 @@ CURVES = {
         400_000,
         [(0, 0), (99_999, 99_999), (100_000, 50_000), (400_000, 200_000)],
     ),
-    # A second layer pays 60 % of what is left over 333.33, beginning where half the bill is that: 666.66.
+    # A second layer pays 60 % of what is left over 333.33, which half of a bill of 666.66 is.
     "a layer on what another leaves": (
         policy(
             layer("basic", rate(50)),
