@@ -30,12 +30,15 @@ def curve(look: Callable[[int], Look], *, up_to_fen: int) -> tuple[Point, ...]:
 
     From 0 to `up_to_fen` (positive), both ends included; what is no corner is left out.
     """
-    ends = [
-        fen
-        for piece in pieces(look, from_fen=0, up_to_fen=up_to_fen)
-        for fen in dict.fromkeys((piece.from_fen, piece.to_fen))
-    ]
-    return tuple(_corners([Point(fen, look(fen).figures[0]) for fen in ends]))
+    points: list[Point] = []
+    for piece in pieces(look, from_fen=0, up_to_fen=up_to_fen):
+        first, last = (Point(fen, look(fen).figures[0]) for fen in (piece.from_fen, piece.to_fen))
+        # Where nothing jumps, the first bill of a piece is no corner beside the last before it.
+        if not points or abs(first.personal_fen - points[-1].personal_fen) > STRAIGHT_FEN:
+            points.append(first)
+        if last != first or points[-1].total_fen != first.total_fen:
+            points.append(last)
+    return tuple(_corners(points))
 
 
 def _corners(points: Sequence[Point]) -> list[Point]:

@@ -131,5 +131,7 @@ def _deductible_state(rule: Deductible | None, trace: LayerTrace) -> Hashable:
     bounds = tuple(
         left == bound for bound in (0, rule.at_least_fen, rule.at_most_fen, rule.ceiling_fen)
     )
-    # A threshold that is reached takes nothing off, though there is something left of it.
-    return bounds, left > trace.deductible_fen, trace.deductible_fen > 0
+    if rule.after_rate:
+        return bounds, trace.paid_fen > 0
+    # The bill that just meets it is the last of those that get nothing.
+    return bounds, trace.base_fen - trace.over_cap_fen - trace.deductible_fen > 0

@@ -42,7 +42,7 @@ CURVES = {
         400_000,
         [(0, 0), (99_999, 99_999), (100_000, 50_000), (400_000, 200_000)],
     ),
-    # A second layer pays 60 % of what is left over 333.33, which half of a bill of 666.66 is.
+    # A second layer pays 60 % of what is left over 333.33, which the half of 666.67 is, rounded.
     "a layer on what another leaves": (
         policy(
             layer("basic", rate(50)),
@@ -50,7 +50,13 @@ CURVES = {
                   base='["in_range.unpaid"]'),
         ),
         200_000,
-        [(0, 0), (66_666, 33_333), (200_000, 60_000)],
+        [(0, 0), (66_667, 33_333), (200_000, 60_000)],
+    ),
+    # 40 % of the first fen over the deductible are rounded to nothing; the corner is before it.
+    "a rate that begins below half a fen": (
+        policy(layer("basic", deductible("1000"), rate(40))),
+        300_000,
+        [(0, 0), (100_000, 100_000), (300_000, 220_000)],
     ),
     # 300 are paid of whatever is over 100.
     "a fixed amount": (

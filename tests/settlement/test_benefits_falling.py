@@ -108,11 +108,11 @@ FALLING = {
         ("in_range", 1_000_000, 700_000, 2_000_000, 600_000, 2_333_331),
         "layer 1 (basic): deductible 1: amount",
     ),
-    # 300 less 10 %: 270 for a bill of 300, nothing for one of 3,000; 10 % of 3,000.04 are still
+    # 300 less 10 %: 270 for a bill of 300, nothing for one of 3,000; 10 % of 2,999.95 are already
     # rounded to 300.00.
     "a percentage taken off a fixed amount": (
         policy(layer("basic", deductible('"10% of base"', "payment"), "rate]]\nfixed = 300")),
-        ("in_range", 30_000, 27_000, 300_004, 0, None),
+        ("in_range", 30_000, 27_000, 299_995, 0, None),
         "layer 1 (basic): deductible 1: amount",
     ),
     # What the first layer looks at moves the second layer's start: it pays 90 % of half the bill
