@@ -3,7 +3,8 @@
 Such rules are published (a deductible that is a share of the cost, a threshold that only has to be
 reached), so nothing is forbidden here; whoever writes a policy is told.  Each situation that the
 rules tell apart is searched from nothing to ten million yuan, at the beginning of a benefit year
-and with nothing on an account.  The search does not know what the rules mean.
+and with nothing on an account, unless it is the account that a package makes pay first.  The search
+does not know what the rules mean.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from settlement.money import yuan
 
 # The bills looked at: up to ten million yuan, beyond any bill.
 UP_TO_FEN: Final = 1_000_000_000
-# The bills in range on which cost outside the scope is put, in fen.
+# The bills in range to which the part that grows is added, in fen.
 BESIDE_FEN: Final = (100_000, 1_000_000, 10_000_000)
 # The most ways through the rules of one kind that are searched.
 MOST_CASES: Final = 400
 
-Grows = Literal["in_range", "out_of_scope"]
+# What grows: the bill in range itself; cost outside the scope beside it; or, beside a part in range
+# that the account may not pay, a part that it may, with as much on the account as it asks for.
+Grows = Literal["in_range", "out_of_scope", "for_account"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Fall:
     """One stretch of bills over which the funds' part goes down.
 
     ``grows`` says which part of the bill grows; ``beside_fen`` is the bill in range that stays the
-    same while cost outside the scope grows, 0 when it is the one that grows.  ``from_fen`` is the
+    same while another part grows, 0 when it is the one that grows.  ``from_fen`` is the
     amount at which the payment turns down from ``before_fen``, ``to_fen`` the one at which it has
     come down to ``after_fen``: the ends of straight pieces, to the fen.  At ``again_fen`` it is
     ``before_fen`` again (None: never, up to UP_TO_FEN).  ``place`` names the layer and the key that
@@ -61,6 +64,9 @@ class Fall:
         if self.grows == "out_of_scope":
             grown = "cost outside the scope"
             beside = f" beside {yuan(self.beside_fen)} in range"
+        elif self.grows == "for_account":
+            grown = "a part for the account"
+            beside = f" beside {yuan(self.beside_fen)} that is not for it"
         again = f"not again {yuan(self.before_fen)} up to {yuan(UP_TO_FEN)}"
         if self.again_fen is not None:
             again = f"again {yuan(self.before_fen)} at {yuan(self.again_fen)}"
@@ -95,7 +101,11 @@ def falling(
     found: list[Fall] = []
     not_whole: list[str] = []
     for kind in policy.kinds if kinds is None else kinds:
-        concerned = [case for case in cases(policy, kind) if every_case or may_fall(case.layers)]
+        concerned = [
+            case
+            for case in cases(policy, kind)
+            if every_case or may_fall(case.layers) or _account_gets_more(policy, case)
+        ]
         if len(concerned) > most_cases:
             not_whole.append(kind)
         alike: dict[Fall, list[Named]] = {}
@@ -138,12 +148,27 @@ def _falls_of(policy: Policy, case: Case) -> Iterable[Fall]:
     if not funds:
         return
     yield from _falls(policy, case.situation, "in_range", 0)
+    beside: list[Grows] = []
     if any(_sees_out_of_scope(policy, layer) for layer in funds):
+        beside.append("out_of_scope")
+    if _account_gets_more(policy, case):
+        beside.append("for_account")
+    for grows in beside:
         for beside_fen in BESIDE_FEN:
-            falls = list(_falls(policy, case.situation, "out_of_scope", beside_fen))
+            falls = list(_falls(policy, case.situation, grows, beside_fen))
             if falls:
                 yield from falls
                 break
+
+
+def _account_gets_more(policy: Policy, case: Case) -> bool:
+    """Whether a package's price, shared out over the lines, lets an account pay before a fund."""
+    own = [layer.payer in OWN_PAYERS for layer in case.layers]
+    return (
+        any(package.sets == "charge" for package in policy.packages)
+        and True in own
+        and False in own[own.index(True) :]
+    )
 
 
 def _sees_out_of_scope(policy: Policy, layer: Layer) -> bool:
@@ -191,21 +216,24 @@ def _falls(policy: Policy, situation: Situation, grows: Grows, beside_fen: int) 
 
 
 def _price(policy: Policy, situation: Situation, grows: Grows, beside_fen: int, fen: int) -> Result:
+    lines: tuple[Line, ...]
     if grows == "in_range":
-        lines: tuple[Line, ...] = (_line(1, fen, covered=True),)
+        lines = (_line(1, fen),)
+    elif grows == "out_of_scope":
+        lines = (_line(1, beside_fen), _line(2, fen, covered=False))
     else:
-        lines = (_line(1, beside_fen, covered=True), _line(2, fen, covered=False))
+        lines = (_line(1, beside_fen, account_ok=False), _line(2, fen))
     return calculate(
         policy=policy,
         member=situation.member,
         site=situation.site,
         bill=situation.bill(lines),
         year_to_date={},
-        account_available_fen=0,
+        account_available_fen=UP_TO_FEN if grows == "for_account" else 0,
     )
 
 
-def _line(number: int, fen: int, *, covered: bool) -> Line:
+def _line(number: int, fen: int, *, covered: bool = True, account_ok: bool = True) -> Line:
     return Line(
         no=number,
         code="",
@@ -215,7 +243,7 @@ def _line(number: int, fen: int, *, covered: bool) -> Line:
         first_pay_bp=0,
         over_limit_fen=0,
         covered=covered,
-        account_ok=covered,
+        account_ok=covered and account_ok,
         prescription=True,
         prescription_only=False,
     )
@@ -260,6 +288,10 @@ def _cause(policy: Policy, before: Result, after: Result) -> str:
     worst = max(later, key=lambda trace: earlier[trace.name].paid_fen - trace.paid_fen)
     was = earlier[worst.name]
     if worst.base_fen < was.base_fen:
+        for price in after.prices:
+            if price.step == "package":
+                name = policy.packages[price.rule].name
+                return f"{policy.name}: package {price.rule + 1} ({name}): sets"
         # Less reaches it: the first layer that leaves less of what it looks at.
         for trace in after.layers:
             if trace.name == worst.name:

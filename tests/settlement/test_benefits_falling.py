@@ -182,6 +182,23 @@ def test_rules_under_which_a_bigger_bill_never_gets_less_give_no_warning(name):
     assert falling(NOT_FALLING[name], every_case=True).falls == ()
 
 
+def test_a_package_whose_price_an_account_may_pay_first_is_told():
+    account = layer("account", rate(100), payer="account", base='["in_range"]')
+    pool = layer("basic", rate(80))
+    (fall,) = falling(policy(account, pool, before=package("charge"))).falls
+    # 6,000 are shared out over the lines: all of it is the pool's while nothing is for the account,
+    # and 0.60 beside ten million that are.
+    found = (fall.grows, fall.beside_fen, fall.from_fen, fall.before_fen, fall.to_fen)
+    assert found == ("for_account", 100_000, 0, 480_000, 1_000_000_000)
+    assert fall.after_fen == 48
+    assert (fall.again_fen, fall.place) == (None, "a.toml: package 1 (cataract): sets")
+    assert fall.who == (("packages", ("CAT",)),)
+    # The account after the pool takes nothing away from it.
+    assert falling(policy(pool, account, before=package("charge"))).falls == ()
+    assert falling(policy(account, pool, before=package("hospital_payment"))).falls == ()
+    assert falling(policy(account, pool)).falls == ()
+
+
 def test_only_those_concerned_are_named():
     rules = policy(
         layer(
