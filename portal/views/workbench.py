@@ -46,6 +46,7 @@ GROUPS: tuple[tuple[Scheme, str], ...] = (
 )
 # A page waits for the search; `manage.py check_policies` searches all.
 _MOST_CASES = 40
+_MOST_LAYERS_LOOKED_AT = 60_000
 _MOST_FALLS = 5
 # A place that is in another province than any area of ours, or in ours for none.
 _AWAY = "990000"
@@ -270,7 +271,8 @@ def _tables(sides: list[Side], bill: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _falls(side: Side, kind: str) -> list[dict[str, Any]]:
     """Where a bigger bill of the kind lowers the fund's part, as the page says it."""
-    report = falling(side.policy, kinds=(kind,), most_cases=_MOST_CASES)
+    most_looks = _MOST_LAYERS_LOOKED_AT // max(1, len(side.policy.layers))
+    report = falling(side.policy, kinds=(kind,), most_cases=_MOST_CASES, most_looks=most_looks)
     return [
         {
             "place": fall.place,

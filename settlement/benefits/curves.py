@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from settlement.benefits.pieces import Look, pieces
+from settlement.benefits.pieces import Look, TooManyLooks, pieces
 
 # Every layer may round by half a fen; what bends less than this is rounding.
 STRAIGHT_FEN: Final = 10
+# Points of a curve whose corners take more calculations than it was given.
+STEPS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,22 @@ class Point:
     personal_fen: int
 
 
-def curve(look: Callable[[int], Look], *, up_to_fen: int) -> tuple[Point, ...]:
+def curve(
+    look: Callable[[int], Look], *, up_to_fen: int, most_looks: int = 10_000
+) -> tuple[Point, ...]:
     """The corners of the figure that `look` follows, what the member pays of a bill of so many fen.
 
-    From 0 to `up_to_fen` (positive), both ends included; what is no corner is left out.
+    From 0 to `up_to_fen` (positive), both ends included; what is no corner is left out.  When the
+    corners take more than `most_looks` calculations, STEPS points at even distances take their
+    place.
     """
+    try:
+        straight = pieces(look, from_fen=0, up_to_fen=up_to_fen, most_looks=most_looks)
+    except TooManyLooks:
+        even = sorted({up_to_fen * step // STEPS for step in range(STEPS + 1)})
+        return tuple(Point(fen, look(fen).figures[0]) for fen in even)
     points: list[Point] = []
-    for piece in pieces(look, from_fen=0, up_to_fen=up_to_fen):
+    for piece in straight:
         first, last = (Point(fen, look(fen).figures[0]) for fen in (piece.from_fen, piece.to_fen))
         # Where nothing jumps, the first bill of a piece is no corner beside the last before it.
         if not points or abs(first.personal_fen - points[-1].personal_fen) > STRAIGHT_FEN:

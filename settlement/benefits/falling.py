@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from settlement.benefits.calculation import calculate
-from settlement.benefits.pieces import Look, Piece, look_at, pieces
+from settlement.benefits.pieces import Look, Piece, TooManyLooks, look_at, pieces
 from settlement.benefits.policy import UNPAID, Layer, Policy
 from settlement.benefits.rehearsing import at_any_time
 from settlement.benefits.situations import Case, Named, Situation, cases, choices
@@ -27,6 +27,8 @@ UP_TO_FEN: Final = 1_000_000_000
 BESIDE_FEN: Final = (100_000, 1_000_000, 10_000_000)
 # The most ways through the rules of one kind that are searched.
 MOST_CASES: Final = 400
+# The most calculations for one kind: half a minute for the rules of a city.
+MOST_LOOKS: Final = 200_000
 
 # What grows: the bill in range itself; cost outside the scope beside it; or, beside a part in range
 # that the account may not pay, a part that it may, with as much on the account as it asks for.
@@ -90,13 +92,15 @@ def falling(
     *,
     kinds: Sequence[str] | None = None,
     most_cases: int = MOST_CASES,
+    most_looks: int = MOST_LOOKS,
     every_case: bool = False,
 ) -> Report:
     """Every fall of the policy, by kind of benefit (None: all of its kinds).
 
     A fall that is the same for several people is told once.  Ways through the rules that cannot
     have one (see `may_fall`) are left out unless ``every_case``; of the others ``most_cases`` a
-    kind are searched.  A fall of a fen a layer or less is rounding and is not reported.
+    kind are searched, by ``most_looks`` calculations.  A fall of a fen a layer or less is rounding
+    and is not reported.
     """
     found: list[Fall] = []
     not_whole: list[str] = []
@@ -106,15 +110,33 @@ def falling(
             for case in cases(policy, kind)
             if every_case or may_fall(case.layers) or _account_gets_more(policy, case)
         ]
-        if len(concerned) > most_cases:
-            not_whole.append(kind)
+        budget = _Budget(most_looks)
         alike: dict[Fall, list[Named]] = {}
-        for case in concerned[:most_cases]:
-            for fall in _falls_of(at_any_time(policy), case):
-                alike.setdefault(fall, []).extend(case.alike)
+        try:
+            for case in concerned[:most_cases]:
+                for fall in _falls_of(at_any_time(policy), case, budget):
+                    alike.setdefault(fall, []).extend(case.alike)
+        except TooManyLooks:
+            not_whole.append(kind)
+        else:
+            if len(concerned) > most_cases:
+                not_whole.append(kind)
         values = {name: len(each) for name, each in choices(policy, kind).items()}
         found += [_with_who(fall, named, values) for fall, named in alike.items()]
     return Report(tuple(found), tuple(not_whole))
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Calculations that are left to the search of one kind."""
+
+    looks: int
+
+    def take(self) -> None:
+        """One of them. Raises TooManyLooks when there is none."""
+        if not self.looks:
+            raise TooManyLooks
+        self.looks -= 1
 
 
 def may_fall(layers: Sequence[Layer]) -> bool:
@@ -143,11 +165,11 @@ def may_fall(layers: Sequence[Layer]) -> bool:
     return False
 
 
-def _falls_of(policy: Policy, case: Case) -> Iterable[Fall]:
+def _falls_of(policy: Policy, case: Case, budget: _Budget) -> Iterable[Fall]:
     funds = [layer for layer in case.layers if layer.payer not in OWN_PAYERS]
     if not funds:
         return
-    yield from _falls(policy, case.situation, "in_range", 0)
+    yield from _falls(policy, case.situation, "in_range", 0, budget)
     beside: list[Grows] = []
     if any(_sees_out_of_scope(policy, layer) for layer in funds):
         beside.append("out_of_scope")
@@ -155,7 +177,7 @@ def _falls_of(policy: Policy, case: Case) -> Iterable[Fall]:
         beside.append("for_account")
     for grows in beside:
         for beside_fen in BESIDE_FEN:
-            falls = list(_falls(policy, case.situation, grows, beside_fen))
+            falls = list(_falls(policy, case.situation, grows, beside_fen, budget))
             if falls:
                 yield from falls
                 break
@@ -182,11 +204,14 @@ def _sees_out_of_scope(policy: Policy, layer: Layer) -> bool:
     )
 
 
-def _falls(policy: Policy, situation: Situation, grows: Grows, beside_fen: int) -> Iterable[Fall]:
+def _falls(
+    policy: Policy, situation: Situation, grows: Grows, beside_fen: int, budget: _Budget
+) -> Iterable[Fall]:
     results: dict[int, Result] = {}
 
     def priced(fen: int) -> Result:
         if fen not in results:
+            budget.take()
             results[fen] = _price(policy, situation, grows, beside_fen, fen)
         return results[fen]
 
@@ -195,7 +220,7 @@ def _falls(policy: Policy, situation: Situation, grows: Grows, beside_fen: int) 
         return look_at(policy, result, result.fund_fen)
 
     try:
-        straight = pieces(look, from_fen=0, up_to_fen=UP_TO_FEN)
+        straight = pieces(look, from_fen=0, up_to_fen=UP_TO_FEN, most_looks=budget.looks)
     except BenefitsError:
         # A bill that cannot be priced at all falls nowhere.
         return

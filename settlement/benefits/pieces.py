@@ -19,6 +19,10 @@ from settlement.benefits.values import LayerTrace, Result
 ROUNDED_FEN: Final = 2
 
 
+class TooManyLooks(Exception):
+    """More calculations than the search was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One calculation: the way it took and its figures in fen, the one asked for first."""
@@ -35,19 +39,23 @@ class Piece:
     to_fen: int
 
 
-def pieces(look: Callable[[int], Look], *, from_fen: int, up_to_fen: int) -> tuple[Piece, ...]:
+def pieces(
+    look: Callable[[int], Look], *, from_fen: int, up_to_fen: int, most_looks: int
+) -> tuple[Piece, ...]:
     """The pieces from one bill to another, in order and without a gap between them.
 
     A way that is the same for two bills is the same for all between them, because each of its
     comparisons is one between straight lines: so the last bill of a piece is found by halving, to
     the fen.  The middle of every piece is looked at as well, so that a bend which the way leaves
-    out does not go unseen.
+    out does not go unseen.  Raises TooManyLooks after ``most_looks`` calculations.
     """
     known: dict[int, Look] = {}
     places: list[int] = []
 
     def at(fen: int) -> Look:
         if fen not in known:
+            if len(known) >= most_looks:
+                raise TooManyLooks
             known[fen] = look(fen)
             insort(places, fen)
         return known[fen]

@@ -18,6 +18,9 @@ from settlement.benefits.policy import Policy
 from settlement.benefits.rehearsing import at_any_time
 from settlement.benefits.values import Bill, Filing, Line, Member, Result, Scheme, Site, SiteKind
 
+# Calculations for a curve, times the layers of each. A city's dozen layers take some hundreds; a
+# file of hundreds of layers must not keep anybody waiting for minutes.
+_MOST_LAYERS_LOOKED_AT: Final = 10_000
 _INSTITUTION: Final = "H00000000000"
 
 
@@ -91,7 +94,8 @@ def member_curve(policy: Policy, trial: Trial, *, up_to_fen: int) -> tuple[Point
         result = price(policy, replace(plain, class_a_fen=total_fen))
         return look_at(policy, result, result.personal_fen)
 
-    return curve(look, up_to_fen=up_to_fen)
+    most_looks = _MOST_LAYERS_LOOKED_AT // max(1, len(policy.layers))
+    return curve(look, up_to_fen=up_to_fen, most_looks=most_looks)
 
 
 def _lines(trial: Trial) -> tuple[Line, ...]:

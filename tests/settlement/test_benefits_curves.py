@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from settlement.benefits import load_policy
-from settlement.benefits.curves import Point
+from settlement.benefits.curves import STEPS, Point
 from settlement.benefits.trials import Trial, member_curve, price
 from tests.settlement.test_benefits_falling import HEAD, deductible, layer, policy, rate, tiers
 
@@ -87,6 +87,13 @@ def test_what_was_met_earlier_in_the_year_moves_the_corners():
 def test_a_curve_of_the_least_length_has_two_ends():
     rules = CURVES["tiers"][0]
     assert corners(rules, 1) == [(0, 0), (1, 0)]
+
+
+def test_rules_of_more_bends_than_a_page_waits_for_are_drawn_at_even_distances(monkeypatch):
+    monkeypatch.setattr("settlement.benefits.trials._MOST_LAYERS_LOOKED_AT", 10)
+    found = corners(CURVES["tiers"][0], 2_000_000)
+    assert len(found) == STEPS + 1
+    assert (found[0], found[-1]) == ((0, 0), (2_000_000, 1_000_000))
 
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "policies").glob("*.toml"))

@@ -257,6 +257,7 @@ def test_a_search_that_was_cut_short_says_so():
     )
     assert falling(rules).not_searched_whole == ()
     assert falling(rules, most_cases=1).not_searched_whole == ("inpatient",)
+    assert falling(rules, most_looks=50).not_searched_whole == ("inpatient",)
     assert falling(rules, kinds=()).falls == ()
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from settlement.benefits import Policy, PolicyError, load_policy
-from settlement.benefits.falling import MOST_CASES, falling
+from settlement.benefits.falling import falling
 from settlement.benefits.floors import Authority, check_floors, load_authority
 
 # A mistake in a figure shows for every level and category: the first of its warnings are enough.
@@ -90,8 +90,8 @@ def _warnings(policy: Policy) -> Iterator[str]:
         yield f"{policy.name}: {len(report.falls) - MOST_WARNINGS} more of the same sort"
     for kind in report.not_searched_whole:
         yield (
-            f"{policy.name}: kinds: {kind}: the rules tell more than {MOST_CASES} cases apart; only"
-            " these were searched for bigger bills that lower the fund's part"
+            f"{policy.name}: kinds: {kind}: the rules tell too many cases apart: only a part of"
+            " them was searched for bigger bills that lower the fund's part"
         )
 
 
