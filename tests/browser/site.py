@@ -13,6 +13,9 @@ import threading
 import django
 
 PASSWORD = "correct horse battery"
+# A second version of the region's rules, which is not in force, and the rules of another region.
+OTHER_VERSION = "370300-2099.1"
+OTHER_AREA = "210100-2021.1"
 
 
 def prepare() -> None:
@@ -39,7 +42,30 @@ def prepare() -> None:
     fund = User.objects.create_user("fund", password=PASSWORD)
     fund.groups.add(Group.objects.create(name=FUND_GROUP))
     User.objects.create_user("nobody", password=PASSWORD)
+    _more_rules()
     print(f"prescription {prescription}", flush=True)
+
+
+def _more_rules() -> None:
+    from datetime import date
+    from hashlib import sha256
+
+    from django.utils import timezone
+
+    from settlement.models import Policy
+    from tests.world import POLICY_FILE
+
+    text = POLICY_FILE.read_text(encoding="utf-8")
+    later = text.replace("370300-2022.1", OTHER_VERSION).replace("amount = 1000", "amount = 900")
+    other = POLICY_FILE.with_name("210100-2021.toml").read_text(encoding="utf-8")
+    for area, version, since, rules in (
+        ("370300", OTHER_VERSION, date(2099, 1, 1), later),
+        ("210100", OTHER_AREA, date(2021, 1, 1), other),
+    ):
+        Policy.objects.create(
+            area_code=area, version=version, from_date=since, text=rules,
+            sha256=sha256(rules.encode()).hexdigest(), loaded_at=timezone.now(),
+        )  # fmt: skip
 
 
 def _end_with_our_starter() -> None:
