@@ -26,6 +26,7 @@ from portal.roles import roles_of
 from portal.slip_pdf import slip_pdf
 from settlement import benefits
 from settlement.selectors.presence import NotFound
+from settlement.selectors.relatives import holders_of, member_owns
 from settlement.selectors.slips import slip
 from settlement.services.pricing import language
 from settlement.services.slips import issue_slip
@@ -71,7 +72,12 @@ def _as_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 @_as_page
 def page(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
     """One settlement's slip, as issued or as it would be; 404 for one that is not theirs to see."""
-    return render(request, "portal/slip.html", _slip(request, settlement_id))
+    found = _slip(request, settlement_id)
+    # Whose account paid is for the person it was paid for to know, and for nobody else here.
+    member = roles_of(request.user).member
+    is_theirs = member is not None and member_owns(settlement_id, member.pk)
+    holders = holders_of(settlement_id) if is_theirs and found["slip"]["relative_fen"] else []
+    return render(request, "portal/slip.html", {**found, "holders": holders})
 
 
 @require_GET
