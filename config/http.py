@@ -87,6 +87,10 @@ STATUS: dict[str, int] = {
     "line_changed": 409,
     "cash_differs": 409,
     "already_refunded": 409,
+    "use_refund": 409,
+    "not_reversible": 409,
+    "settlement_reversed": 409,
+    "key_reversed": 409,
     "refund_too_much": 422,
     "refund_whole_only": 422,
     "refund_needs_payment": 409,
@@ -114,6 +118,8 @@ SUCCESS: dict[str, int] = {
     "release": 200,
     "settle": 201,
     "refund": 201,
+    "reverse": 200,
+    "confirm": 200,
 }
 
 

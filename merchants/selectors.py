@@ -134,6 +134,12 @@ def terminal_facts(*, terminal_id: int, day: date) -> TerminalFacts:
     return _terminal(" WHERE t.id = %s", terminal_id, day)
 
 
+def terminal_ids(*, merchant_id: int) -> list[int]:
+    """Every terminal that the merchant has or had."""
+    rows = sql.fetch("SELECT id FROM merchants_terminal WHERE merchant_id = %s", (merchant_id,))
+    return [row[0] for row in rows]
+
+
 _ITEM_COLUMNS = "code, barcode, name, initials, spec, unit, unit_price, national_code"
 
 

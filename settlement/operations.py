@@ -29,12 +29,14 @@ from settlement import tasks
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    ConfirmRequest,
     DischargeRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
     RefundRequest,
     ReleaseRequest,
+    ReverseRequest,
     ScanRequest,
     SettleRequest,
 )
@@ -43,6 +45,7 @@ from settlement.selectors.catalogue import search as search_catalogue
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
+from settlement.services.reversals import confirm, reverse
 from settlement.services.scans import record_scan
 from settlement.services.settlements import settle
 from settlement.services.slips import issue_slip
@@ -75,6 +78,8 @@ OPERATIONS: dict[str, Operation] = {
     "release": Operation(ReleaseRequest, release, ids=("quote_id",)),
     "settle": Operation(SettleRequest, settle, posts=True),
     "refund": Operation(RefundRequest, refund, posts=True),
+    "reverse": Operation(ReverseRequest, reverse, posts=True),
+    "confirm": Operation(ConfirmRequest, confirm, ids=("settlement_id",)),
 }
 
 

@@ -12,12 +12,14 @@ from messaging.bodies import Payload
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    ConfirmRequest,
     DischargeRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
     RefundRequest,
     ReleaseRequest,
+    ReverseRequest,
     ScanRequest,
     SettleRequest,
 )
@@ -52,6 +54,7 @@ WRITE = (
     "idempotency_key_malformed",
     "digest_mismatch",
     "idempotency_key_reused",
+    "key_reversed",
     "body_not_json",
     "field_invalid",
 )
@@ -328,6 +331,27 @@ ENTRIES: dict[str, Entry] = {
             "refund_last_first",
             "refund_needs_payment",
         ),
+    ),
+    "reverse": Entry(
+        "bills",
+        200,
+        answers.Reversed,
+        ReverseRequest,
+        "For an act whose answer never came and that you no longer want. By the key it was sent "
+        "under, from any terminal of yours, at any moment: before it arrives (the key is barred), "
+        "while it is worked (you wait for it), after it. `outcome` is barred, refused, "
+        "nothing_to_withdraw, released or reversed. Fees of a visit are there to be billed again.",
+        ("use_refund", "not_reversible"),
+    ),
+    "confirm": Entry(
+        "bills",
+        200,
+        answers.Confirmed,
+        ConfirmRequest,
+        "Send `{}` once you have the answer of a settlement, at the latest by its `confirm_by` if "
+        "you settled with `confirm_within_s`: one that is not confirmed by then is reversed by "
+        "itself. Confirming twice is the same as once.",
+        ("not_found", "settlement_reversed"),
     ),
     "look_refund": Entry(
         "bills", 200, answers.RefundRecord, None, "", ("field_invalid", "not_found")

@@ -69,6 +69,9 @@ class Settled(Estimated):
     service_date: date
     benefit_year: int
     account_balance_fen: Annotated[int, Meta(description="What is left on the account.")]
+    confirm_by: Annotated[
+        datetime | None, Meta(description="Two-step: reversed by itself unless confirmed by then.")
+    ]
     accepted_at: datetime
 
 
@@ -301,6 +304,30 @@ class Refunded(AnswerShape):
     ]
     account_balance_fen: int
     accepted_at: datetime
+
+
+class ReversalRecord(AnswerShape):
+    """What a reversal returned."""
+
+    refund_id: UUID
+    settlement_id: UUID
+    total_fen: Fen
+
+
+class Reversed(AnswerShape):
+    """What became of a withdrawn act."""
+
+    original_key: str
+    operation: Annotated[str | None, Meta(description="Null when nothing ever came.")]
+    outcome: Literal["barred", "refused", "nothing_to_withdraw", "released", "reversed"]
+    refund: ReversalRecord | None
+
+
+class Confirmed(AnswerShape):
+    """The result is known."""
+
+    settlement_id: UUID
+    confirmed_at: datetime
 
 
 class Outcome(AnswerShape):
