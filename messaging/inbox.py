@@ -151,11 +151,11 @@ def bar(
     refused: Callable[[], Answer],
     request_id: str,
     now: datetime,
-) -> tuple[str, int, str] | None:
+) -> tuple[str, str, str] | None:
     """Make sure that nothing can come under the key any more, and say what came before.
 
-    A request under way is waited for. Answers path, status and body of what was worked under the
-    key by one of the actors, the latest; None when nothing was: whatever arrives from now on gets
+    A request under way is waited for. Answers path, code (empty when it was accepted) and body of
+    what was worked under the key by one of the actors, the latest; None when nothing was: whatever arrives from now on gets
     the answer `refused` makes. Inside the caller's transaction.
     """
     if not (key.isascii() and key.isprintable()):
@@ -172,9 +172,9 @@ def bar(
             (actor, key, circle, BARRED, barred.status, barred.code, barred.body, request_id, now),
         )
     row = sql.fetch_one(
-        "SELECT path, status, body FROM messaging_inboxentry"
+        "SELECT path, code, body FROM messaging_inboxentry"
         f" WHERE {sql.among('actor')} AND key = %s AND content_hash <> '' AND status IS NOT NULL"
-        " ORDER BY CASE WHEN status < 400 THEN 0 ELSE 1 END, id DESC LIMIT 1",
+        " ORDER BY CASE WHEN code = '' THEN 0 ELSE 1 END, id DESC LIMIT 1",
         (sql.values(actors), key),
     )
     return None if row is None else (row[0], row[1], _opened(row[2]))

@@ -89,10 +89,10 @@ def reverse(desk: Desk, request: ReverseRequest) -> dict[str, Any]:
     answer: dict[str, Any] = {"original_key": request.original_key, "refund": None}
     if original is None:
         return {**answer, "operation": None, "outcome": "barred"}
-    path, status, body = original
+    path, code, body = original
     operation = path.partition("?")[0]
     answer["operation"] = operation
-    if status >= 400:
+    if code:
         return {**answer, "outcome": "refused"}
     if operation in HARMLESS:
         return {**answer, "outcome": "nothing_to_withdraw"}

@@ -229,7 +229,7 @@ def test_a_settlement_that_meets_its_own_reversal_waits_and_is_barred(
     race = forced(
         partial(reverse, two, "sale"),
         partial(one.post, "settlements", sale, key="sale"),
-        before="SELECT path, status, body FROM messaging_inboxentry",
+        before="SELECT path, code, body FROM messaging_inboxentry",
     )
     assert race.second_waited
     assert (race.first["outcome"], race.second["code"]) == ("barred", "key_reversed")
