@@ -40,6 +40,7 @@ FACTS: Final = (*SCALAR_FACTS, *SET_FACTS, *FLAG_FACTS, "insured_months", *LINE_
 POSITION: Final = {name: index for index, name in enumerate(FACTS)}
 INSURED_MONTHS: Final = POSITION["insured_months"]
 ORDINAL: Final = POSITION["ordinals"]
+PACKAGES: Final = POSITION["packages"]
 
 CARE: Final = ("home", "away_temporary", "away_long_term")
 DISTANCES: Final = ("area", "province", "beyond")
