@@ -239,20 +239,26 @@ def _batch(row: FeeBatch) -> dict[str, Any]:
 def visits_today(*, merchant_id: int, now: datetime) -> list[dict[str, Any]]:
     """Whom a counter has to do with today: visits of the day that are more than a pharmacy
     purchase, newest first and at most 100, and then the stays of earlier days, the last to be
-    admitted first and at most 500: whoever lies in hospital, went home today, or went home within
-    the last 90 days with something left to be charged."""
+    admitted first: whoever lies in hospital or went home today, at most 500, and whoever went home
+    within the last 90 days with something left to be charged, likewise."""
     day = business_date(now)
     visits = Visit.objects.select_related("member").filter(merchant_id=merchant_id)
     of_today = visits.filter(business_date=day).exclude(kind=Visit.Kind.PHARMACY)
-    unsettled = Line.objects.filter(fee_batch__visit=OuterRef("pk"), settlement__isnull=True)
-    stays = (
-        visits.filter(kind=Visit.Kind.INPATIENT, closed_at__isnull=True)
-        .filter(
-            Q(discharge_date__isnull=True)
-            | Q(discharge_date=day)
-            | Q(Exists(unsettled), discharge_date__gte=day - timedelta(days=CHASED_DAYS))
-        )
-        .exclude(business_date=day)
+    stays = visits.filter(kind=Visit.Kind.INPATIENT, closed_at__isnull=True).exclude(
+        business_date=day
     )
-    rows = [*of_today.order_by("-opened_at")[:100], *stays.order_by("-opened_at")[:500]]
+    at_hand = stays.filter(Q(discharge_date__isnull=True) | Q(discharge_date=day))
+    # A statement of its own: beside an OR, PostgreSQL may read every unsettled line there is.
+    unsettled = Line.objects.filter(fee_batch__visit=OuterRef("pk"), settlement__isnull=True)
+    owing = stays.filter(
+        Exists(unsettled),
+        discharge_date__gte=day - timedelta(days=CHASED_DAYS),
+        discharge_date__lt=day,
+    )
+    of_earlier_days = sorted(
+        (row for some in (at_hand, owing) for row in some.order_by("-opened_at")[:500]),
+        key=lambda row: row.opened_at,
+        reverse=True,
+    )
+    rows = [*of_today.order_by("-opened_at")[:100], *of_earlier_days]
     return [_visit_head(row) for row in rows]
