@@ -2,7 +2,7 @@
 // hands out against a second scan. The visit on the screen is read again from the server after every act.
 
 import { Bill } from "./bill.js";
-import { Refused, lookUrl, read, serverNow } from "./calls.js";
+import { Refused, lookUrl, read, serverNow, today } from "./calls.js";
 import { fault, part, say, timeOfDay } from "./dom.js";
 import { benefitChoices, chosen, showChoices } from "./person.js";
 import { PickUp } from "./pick-up.js";
@@ -167,7 +167,8 @@ async function openVisit(visitId, next) {
 /** The scan under which the visit may be billed as it is, or null: then one has to be made. */
 async function lastScan(found) {
   const kept = scans.get(found.visit_id);
-  if (isLive(kept)) return kept;
+  // Discharged at another till meanwhile: only a scan for settlement may have been made since.
+  if (isLive(kept) && !(found.discharge_date && kept.use !== "settlement")) return kept;
   // A visit taken over from a register has no scan, and after a discharge the first no longer counts.
   if (!found.scan_id || found.discharge_date) return null;
   try {
@@ -335,7 +336,16 @@ get("new").addEventListener("click", startNew);
 get("filter").addEventListener("input", listVisits);
 guard(() => ({ register: registration.box, charge: renewal, collect: pickUp.box })[step]?.input ?? treatment.input);
 startNew();
-setInterval(() => !document.hidden && showVisits(), LIST_MS);
+let day = today();
+setInterval(() => {
+  if (document.hidden) return;
+  showVisits();
+  if (today() === day) return;
+  // A page that was left open over midnight.
+  day = today();
+  registration.newDay();
+  if (visit) show();
+}, LIST_MS);
 if (bill.resume()) {
   get("charge").hidden = false;
 }

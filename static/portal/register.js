@@ -56,10 +56,17 @@ export class Registration {
     if (!this.date) return;
     part(this.root, "admission-date-field").hidden = !admits;
     part(this.root, "emergencies").hidden = !admits;
+    this.date.value = "";
+    this.newDay();
+    fault(this.date, "");
+  }
+
+  /** Go by the day it is now; a day of admission that was chosen stays, "today" goes on. */
+  newDay() {
+    if (!this.date) return;
+    if (!this.date.value || this.date.value === this.date.max) this.date.value = today();
     this.date.min = today(LATEST_ENTRY_DAYS);
     this.date.max = today();
-    this.date.value = today();
-    fault(this.date, "");
   }
 
   async #loadFees() {

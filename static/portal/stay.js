@@ -62,6 +62,7 @@ export class Stay {
     part(this.root, "stay-bill").hidden = !isStay;
     if (another) this.clear();
     if (!isStay) return;
+    this.#limit();
     const { admission_date: from, discharge_date: until } = visit;
     part(this.root, "stay-state").replaceChildren(
       h("strong", {}, stayState(visit)),
@@ -121,15 +122,21 @@ export class Stay {
 
   #open() {
     const { visit } = this;
-    this.date.min = visit.fee_batches.map((batch) => batch.service_date).concat(visit.admission_date).sort().at(-1);
-    this.date.max = today();
+    this.#limit();
     this.date.value = visit.discharge_date ?? today();
     part(this.root, "leave-person").textContent = part(this.root, "visit-head").querySelector(".person-name").textContent;
     part(this.root, "leave-from").textContent = visit.admission_date;
-    part(this.root, "leave-due").textContent = yuan(this.dueFen);
     say(part(this.root, "leave-note"), "");
     this.#count();
     this.dialog.showModal();
+  }
+
+  /** What else was uploaded counts here too, also while the dialog stands open. */
+  #limit() {
+    const { fee_batches: batches, admission_date: first } = this.visit;
+    this.date.min = batches.map((batch) => batch.service_date).concat(first).sort().at(-1);
+    this.date.max = today();
+    part(this.root, "leave-due").textContent = yuan(this.dueFen);
   }
 
   get #fits() {

@@ -50,7 +50,8 @@ export class Treatment {
   }
 
   async #work(act) {
-    if (this.basket.missing) return say(this.line, this.basket.missing, "warn");
+    say(this.line, this.basket.missing, "warn");
+    if (this.basket.missing) return;
     const buttons = [part(this.root, "upload"), part(this.root, "prescribe")];
     for (const button of buttons) button.disabled = true;
     try {

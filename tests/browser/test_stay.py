@@ -5,8 +5,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.browser.conftest import PHONE, Visitor
+from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.scanning import code_on, type_as_scanner
+from tests.browser.test_look import UNNAMED, WEAK_TEXTS
 
 pytestmark = pytest.mark.browser
 
@@ -20,6 +21,15 @@ def fresh_code(one: Visitor) -> str:
         if (code := code_on(one.page)) != before:
             return code
     raise AssertionError("the phone shows no new code")
+
+
+def assert_looks_right(page) -> None:
+    """Fits a phone and a desk, can be read, and every control has a name."""
+    for size in (PHONE, DESKTOP):
+        page.set_viewport_size(size)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        assert page.evaluate(WEAK_TEXTS) == []
+        assert page.evaluate(UNNAMED) == []
 
 
 def upload(page, *items: str, day: str = "") -> None:
@@ -46,6 +56,7 @@ def test_a_stay_from_the_admission_to_the_final_bill(visitor: Callable[..., Visi
     assert not page.locator("#fee").is_visible()
     page.fill("#department", "内科")
     page.check("[data-part=emergency]")
+    assert_looks_right(page)
     first_day = page.locator("#admission-date").get_attribute("min")
     page.fill("#admission-date", first_day)
     type_as_scanner(page, code_on(patient.page), focus="#registration-code")
@@ -65,6 +76,7 @@ def test_a_stay_from_the_admission_to_the_final_bill(visitor: Callable[..., Visi
     page.fill("#package", "BED-DAY-PSY")
     page.click("[data-part=estimate]")
     page.locator("#days-error:not([hidden])").wait_for()
+    assert_looks_right(page)
     page.fill("#days", "3")
     page.click("[data-part=estimate]")
     assert "¥780.00" in page.locator("[data-part=hospital-payment]").inner_text()
@@ -80,6 +92,7 @@ def test_a_stay_from_the_admission_to_the_final_bill(visitor: Callable[..., Visi
     page.click("[data-part=leave]")
     page.fill("#discharge-date", yesterday)
     assert page.locator("[data-part=leave-days]").inner_text() == "2"
+    assert_looks_right(page)
     page.click("[data-part=leave-confirm]")
     page.locator("[data-part=renewal]").wait_for()
     assert page.locator("[data-part=visit-head] .tag").first.inner_text() == "已出院"
@@ -92,6 +105,8 @@ def test_a_stay_from_the_admission_to_the_final_bill(visitor: Callable[..., Visi
     page.click("[data-part=quote]")
     page.click("[data-part=confirm]")
     page.locator(".done-card").wait_for()
+
+    assert_looks_right(page)
 
     # A bill has gone by the day: it stays.
     page.click("[data-part=leave]")
@@ -168,3 +183,30 @@ def test_a_visit_whose_scan_ran_out_opens_and_asks_for_another(
     page.click("[data-part=quote]")
     page.click("[data-part=confirm]")
     page.locator(".done-card").wait_for()
+
+
+def test_a_long_list_is_searched_by_name_or_department(visitor: Callable[..., Visitor]) -> None:
+    page = visitor("ward").page
+    patients = [
+        {
+            "visit_id": f"v{number}",
+            "member_name": "王**" if number % 3 else "欧***",
+            "department": "外科" if number % 2 else "老年科",
+            "admission_date": "2026-11-01",
+            "discharge_date": None,
+            "opened_at": "2026-11-01T01:00:00Z",
+            "closed_at": None,
+        }
+        for number in range(12)
+    ]
+    page.route(
+        "**/counter/look/visits_today", lambda route: route.fulfill(json={"visits": patients})
+    )
+    page.reload()
+    page.fill("#filter", "欧")
+    assert page.locator("[data-visit]").count() == 4
+    page.fill("#filter", "外科")
+    assert page.locator("[data-visit]").count() == 6
+    page.fill("#filter", "儿科")
+    page.locator("[data-part=none-fits]").wait_for()
+    assert_looks_right(page)
