@@ -140,6 +140,18 @@ def terminal_ids(*, merchant_id: int) -> list[int]:
     return [row[0] for row in rows]
 
 
+def covered_kinds(*, merchant_id: int, day: date) -> frozenset[str]:
+    """What the merchant's agreements in force cover on a Beijing day: kinds of benefit and acts."""
+    rows = sql.fetch(
+        "SELECT DISTINCT c.kind FROM merchants_agreement a"
+        " JOIN merchants_capability c ON c.agreement_id = a.id"
+        " WHERE a.merchant_id = %s AND a.state = 'in_force' AND a.from_date <= %s"
+        " AND (a.until_date IS NULL OR a.until_date > %s)",
+        (merchant_id, day, day),
+    )
+    return frozenset(row[0] for row in rows)
+
+
 _ITEM_COLUMNS = "code, barcode, name, initials, spec, unit, unit_price, national_code"
 
 

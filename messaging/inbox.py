@@ -155,8 +155,8 @@ def bar(
     """Make sure that nothing can come under the key any more, and say what came before.
 
     A request under way is waited for. Answers path, code (empty when it was accepted) and body of
-    what was worked under the key by one of the actors, the latest; None when nothing was: whatever arrives from now on gets
-    the answer `refused` makes. Inside the caller's transaction.
+    what was worked under the key by one of the actors, the latest; None when nothing was: whatever
+    arrives from now on gets the answer `refused` makes. Inside the caller's transaction.
     """
     if not (key.isascii() and key.isprintable()):
         # No request can have come with such a key, nor ever will.

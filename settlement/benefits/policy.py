@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
 
-from settlement.benefits.conditions import Condition
+from settlement.benefits.conditions import PACKAGES, Condition
 from settlement.benefits.values import Bill
 from settlement.money import Rounding
 
@@ -126,6 +126,13 @@ class Package:
     at_most_the_bill: bool
     beside: frozenset[str]
     source: str
+
+    def codes(self) -> tuple[str, ...]:
+        """The codes by which a bill asks for it, in alphabetical order."""
+        wanted = frozenset[str | int]().union(
+            *(words for at, words, holds in self.condition.tests if at == PACKAGES and holds)
+        )
+        return tuple(sorted(str(code) for code in wanted))
 
 
 @dataclass(frozen=True, slots=True)

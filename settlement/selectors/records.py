@@ -1,20 +1,24 @@
 """Stored scans, visits, settlements and refunds, as a terminal of their merchant sees them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import get_language
 
 from merchants.selectors import TerminalFacts
 from messaging.days import business_date, moment
 from settlement import benefits, money
-from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
+from settlement.models import FeeBatch, Line, Pickup, Refund, Scan, Settlement, Visit
 from settlement.selectors.coverage import scan_answer
 from settlement.selectors.presence import NotFound, ScanExpired
 from settlement.selectors.rules import compiled_policy
 from voucher import selectors as members
+
+# How long a counter's list reminds of a discharged patient who still owes something.
+CHASED_DAYS = 90
 
 
 def decoded(text: str) -> Any:
@@ -269,11 +273,28 @@ def _batch(row: FeeBatch) -> dict[str, Any]:
 
 
 def visits_today(*, merchant_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Visits of today that are more than a pharmacy purchase, newest first; at most 100."""
-    rows = (
-        Visit.objects.select_related("member")
-        .filter(merchant_id=merchant_id, business_date=business_date(now))
-        .exclude(kind=Visit.Kind.PHARMACY)
-        .order_by("-opened_at")[:100]
+    """Whom a counter has to do with today: visits of the day that are more than a pharmacy
+    purchase, newest first and at most 100, and then the stays of earlier days, the last to be
+    admitted first: whoever lies in hospital or went home today, at most 500, and whoever went home
+    within the last 90 days with something left to be charged, likewise."""
+    day = business_date(now)
+    visits = Visit.objects.select_related("member").filter(merchant_id=merchant_id)
+    of_today = visits.filter(business_date=day).exclude(kind=Visit.Kind.PHARMACY)
+    stays = visits.filter(kind=Visit.Kind.INPATIENT, closed_at__isnull=True).exclude(
+        business_date=day
     )
+    at_hand = stays.filter(Q(discharge_date__isnull=True) | Q(discharge_date=day))
+    # A statement of its own: beside an OR, PostgreSQL may read every unsettled line there is.
+    unsettled = Line.objects.filter(fee_batch__visit=OuterRef("pk"), settlement__isnull=True)
+    owing = stays.filter(
+        Exists(unsettled),
+        discharge_date__gte=day - timedelta(days=CHASED_DAYS),
+        discharge_date__lt=day,
+    )
+    of_earlier_days = sorted(
+        (row for some in (at_hand, owing) for row in some.order_by("-opened_at")[:500]),
+        key=lambda row: row.opened_at,
+        reverse=True,
+    )
+    rows = [*of_today.order_by("-opened_at")[:100], *of_earlier_days]
     return [_visit_head(row) for row in rows]

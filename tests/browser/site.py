@@ -1,7 +1,8 @@
 """A whole site for browser tests, in processes of its own: `python -m tests.browser.site PORT`.
 
-The world of `tests/world.py` with logins, on a database in VAR_DIR, behind the real web server,
-with the posting sweep beside it. Prints "ready" on a line of its own once the data is there.
+The world of `tests/world.py` and a city with a hospital, with logins, on a database in VAR_DIR,
+behind the real web server, with the posting sweep beside it. Prints "ready" on a line of its own
+once the data is there.
 """
 
 import os
@@ -39,6 +40,7 @@ def prepare() -> None:
     ):
         user = User.objects.create_user(name, password=PASSWORD)
         merchants.add_operator(merchant_id=merchant.pk, user=user, code="0001", name=shown)
+    hospital_in_a_city()
     fund = User.objects.create_user("fund", password=PASSWORD)
     fund.groups.add(Group.objects.create(name=FUND_GROUP))
     User.objects.create_user("nobody", password=PASSWORD)
@@ -66,6 +68,52 @@ def _more_rules() -> None:
             area_code=area, version=version, from_date=since, text=rules,
             sha256=sha256(rules.encode()).hexdigest(), loaded_at=timezone.now(),
         )  # fmt: skip
+
+
+def hospital_in_a_city() -> None:
+    """An area whose policy has stays: a hospital with its cashier, a patient with a phone, and
+    somebody who lay in hospital before this system was there and pays from a child's account."""
+    from datetime import timedelta
+
+    from django.contrib.auth.models import User
+    from django.utils import timezone
+
+    from merchants import services as merchants
+    from messaging.days import business_date
+    from settlement.models import Visit
+    from tests.city import CATALOGUE, City, share_account
+
+    city = City.made("350500")
+    merchants.save_items(
+        merchant_id=city.hospital.pk,
+        items=[
+            merchants.ItemInput(
+                code=f"H-{code}", barcode="", name=name, unit_price="500", national_code=code
+            )
+            for code, name, _class, _first_pay, _group in CATALOGUE
+        ],
+    )
+    merchants.add_operator(
+        merchant_id=city.hospital.pk,
+        user=User.objects.create_user("ward", password=PASSWORD),
+        code="0001",
+        name="孙住院",
+    )
+    for number, name, balance_fen in ((11, "patient", 100_000), (12, "inmate", 0)):
+        member = city.person(number, balance_fen=balance_fen)
+        member.user = User.objects.create_user(name, password=PASSWORD)
+        member.save(update_fields=["user"])
+    share_account(city.person(13), member)
+    now = timezone.now()
+    Visit.objects.create(
+        merchant=city.hospital,
+        member=member,
+        kind="inpatient",
+        department="老年科",
+        admission_date=business_date(now) - timedelta(days=9),
+        opened_at=now - timedelta(days=9),
+        business_date=business_date(now) - timedelta(days=9),
+    )
 
 
 def _end_with_our_starter() -> None:
