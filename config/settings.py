@@ -184,6 +184,8 @@ else:
 # Seconds between two looks of the posting worker at the outbox, broker or no broker.
 POSTING_SWEEP_S = env.float("POSTING_SWEEP_S", default=3.0)
 POSTING_BATCH = env.int("POSTING_BATCH", default=200)
+# Tries of a row that fails, or that its worker does not survive, before it is parked for a person.
+POSTING_ATTEMPTS = env.int("POSTING_ATTEMPTS", default=5)
 
 # --- The product's own figures ------------------------------------------------------------------
 
