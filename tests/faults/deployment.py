@@ -94,11 +94,14 @@ class Deployment:
 
     # -- faults
 
-    def lay(self, statement: str, *, place: int | str, param: str = "") -> None:
-        """Have the first process that comes to the place die there."""
+    def lay(
+        self, statement: str, *, place: int | str, param: str = "", again: bool = False
+    ) -> None:
+        """Have the first process that comes to the place die there, or each that does."""
         self.fault.with_suffix(".fired").unlink(missing_ok=True)
         half = self.fault.with_suffix(".half")
-        half.write_text(json.dumps({"statement": statement, "place": place, "param": param}))
+        plan = {"statement": statement, "place": place, "param": param, "again": again}
+        half.write_text(json.dumps(plan))
         half.rename(self.fault)
 
     def fired(self) -> bool:
@@ -116,6 +119,25 @@ class Deployment:
     def kill(self, name: str) -> None:
         """kill -9 of a program with everything it started, now."""
         os.killpg(self.supervisor.pid_of(name), signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """A program with everything it started stands still meanwhile."""
+        group = self.supervisor.pid_of(name)
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(group, signal.SIGCONT)
+
+    def manage(self, *arguments: str) -> str:
+        """What a command of the deployment's own says."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.plan.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
 
     # -- waiting
 

@@ -86,7 +86,7 @@ def test_deaths_of_one_row_come_further_and_further_apart() -> None:
     """Three within half a minute, and the supervisor stops everything."""
     worker = Worker(deadly=filled(1))
     died_at, before = [], 0
-    for second in range(0, 300):
+    for second in range(300):
         worker.look(second)
         if worker.deaths > before:
             died_at.append(second)

@@ -1,4 +1,4 @@
-"""`manage.py outbox parked` and `manage.py outbox retry ID… | --all`: work that nobody could finish.
+"""`manage.py outbox parked` and `manage.py outbox retry ID… | --all`: what nobody could finish.
 
 A row is parked when every attempt at it failed or ended its worker. Once the cause is gone it is
 made due again; doing so needlessly, or twice, does no harm, because nothing is posted twice.
