@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -139,6 +140,12 @@ class Deployment:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
+    def ready(self) -> dict[str, Any]:
+        """What `/readyz` says."""
+        with urllib.request.urlopen(f"{self.plan.address}/readyz", timeout=10) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
+
     # -- waiting
 
     def watch(self, until: Callable[[], bool], *, at_most_s: float) -> bool:
@@ -252,8 +259,10 @@ class Databases:
 
 
 @contextmanager
-def running(environment: Mapping[str, str], *, broker: str | None = None) -> Iterator[Deployment]:
-    """Start web and worker on that database, and stop them afterwards."""
+def running(
+    environment: Mapping[str, str], *, broker: str | None = None, beat: bool = False
+) -> Iterator[Deployment]:
+    """Start web and worker on that database, beat if it is asked for, and stop them afterwards."""
     kept = dict(environment)
     if broker is not None:
         kept["CELERY_BROKER_URL"] = broker
@@ -262,7 +271,7 @@ def running(environment: Mapping[str, str], *, broker: str | None = None) -> Ite
     allowed, supervision.DEATHS_ALLOWED = supervision.DEATHS_ALLOWED, 1_000
     try:
         with Supervisor(patience_s=8.0) as supervisor:
-            for program in programs(plan, None, beat=False):
+            for program in programs(plan, None, beat=beat):
                 supervisor.start(program)
             assert wait_until_ready(supervisor, plan)
             deployment = Deployment(plan, supervisor, Path(kept["FAULT_PLAN"]))
