@@ -1,7 +1,7 @@
 """The outbox by itself: dead workers counted, poison parked alone, nobody's data in an error."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from uuid import UUID, uuid4
@@ -197,3 +197,54 @@ def test_a_row_that_is_being_worked_on_is_not_made_due() -> None:
     row = OutboxEntry.objects.get()
     assert outbox.retry([row.pk], now=START) == []
     assert outbox.retry([uuid4().int % 1000 + 10**9], now=START) == []
+
+
+# --- Mutants ----------------------------------------------------------------------------------
+
+
+def deaths_are_not_counted(patch: pytest.MonkeyPatch) -> None:
+    def forget(row: outbox._Row, *, attempts: int, work: outbox._Work) -> bool:
+        OutboxEntry.objects.filter(pk=row.id).update(begun_at=None)
+        return True
+
+    patch.setattr(outbox, "_count_death", forget)
+
+
+def suspects_stand_in_batches_again(patch: pytest.MonkeyPatch) -> None:
+    real = outbox._count_death
+
+    def clean(row: outbox._Row, *, attempts: int, work: outbox._Work) -> bool:
+        real(row, attempts=attempts, work=work)
+        OutboxEntry.objects.filter(pk=row.id).update(last_error="", attempts=0)
+        return False
+
+    patch.setattr(outbox, "_count_death", clean)
+
+
+def marks_are_only_in_the_batchs_own_commit(patch: pytest.MonkeyPatch) -> None:
+    """What dies takes its mark with it, as a single transaction for claim and work would."""
+    real = outbox._take
+
+    def take(work: outbox._Work, *, limit: int) -> tuple[list[outbox._Row], list[outbox._Row]]:
+        found = real(work, limit=limit)
+        OutboxEntry.objects.update(begun_at=None)
+        patch.setattr(outbox, "_hold", lambda rows, now: list(rows))
+        return found
+
+    patch.setattr(outbox, "_take", take)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        deaths_are_not_counted,
+        suspects_stand_in_batches_again,
+        marks_are_only_in_the_batchs_own_commit,
+    ],
+)
+def test_a_mutant_that_forgets_dead_workers_is_caught(
+    monkeypatch: pytest.MonkeyPatch, mutate: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    mutate(monkeypatch)
+    with pytest.raises(AssertionError):
+        test_a_row_that_kills_its_worker_is_parked_and_those_beside_it_are_done()
