@@ -404,6 +404,17 @@ def test_processes_share_one_snapshot_and_find_what_one_finds(
     assert one.named == two.named
 
 
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_cannot_read_the_snapshot_ends_the_replay_and_counts_as_no_success(
+    world: World, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traded(world, till)
+    monkeypatch.setattr(replaying, "exported", lambda: "00000003-0000001B-9")
+    with pytest.raises(replaying.ReplayBroken):
+        replayed(processes=2)
+
+
 @pytest.mark.processes
 def test_the_demo_data_replays_in_two_processes_without_a_difference(tmp_path: Path) -> None:
     """On a database file: the commands that an operator types, from an empty folder on."""
