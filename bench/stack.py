@@ -311,6 +311,7 @@ def start_web(
     *,
     environment: Mapping[str, str],
     application: str = "config.wsgi:application",
+    workers: int = WEB_WORKERS,
 ) -> Running:
     """The production web server, with the processes and threads that `launch` gives it."""
     port = free_port()
@@ -318,7 +319,7 @@ def start_web(
         name,
         [
             sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws",
-            "--workers", str(WEB_WORKERS), "--blocking-threads", str(BLOCKING_THREADS),
+            "--workers", str(workers), "--blocking-threads", str(BLOCKING_THREADS),
             "--blocking-threads-idle-timeout", "600",
             "--host", "127.0.0.1", "--port", str(port), application,
         ],
@@ -328,13 +329,15 @@ def start_web(
     return child
 
 
-def start_worker(started: Children, *, environment: Mapping[str, str]) -> Running:
+def start_worker(
+    started: Children, *, environment: Mapping[str, str], processes: int = POSTING_PROCESSES
+) -> Running:
     """The posting worker, as `launch` starts it."""
     child = started.start(
         "worker",
         [
             sys.executable, "-m", "celery", "-A", "config", "worker", "-n", "bench@%h",
-            "--loglevel", "INFO", "--concurrency", str(POSTING_PROCESSES),
+            "--loglevel", "INFO", "--concurrency", str(processes),
             "--without-gossip", "--without-mingle",
         ],
         environment=environment,

@@ -147,12 +147,15 @@ if DATABASE_IS_EMBEDDED:
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "Asia/Shanghai"
+# Seconds between two messages that beat sends through the broker and a worker writes down.
+HEARTBEAT_EVERY_S = env.float("HEARTBEAT_EVERY_S", default=30.0)
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "heartbeat through the real queue": {
         "task": "settlement.tasks.beat_through_queue",
-        "schedule": 30.0,
-        "options": {"expires": 25},
+        "schedule": HEARTBEAT_EVERY_S,
+        # One that nobody took is no sign of life when the next is due.
+        "options": {"expires": HEARTBEAT_EVERY_S * 5 / 6},
     },
     "signing keys in good time": {
         "task": "voucher.tasks.keep_signing_keys",
@@ -184,6 +187,14 @@ else:
 # Seconds between two looks of the posting worker at the outbox, broker or no broker.
 POSTING_SWEEP_S = env.float("POSTING_SWEEP_S", default=3.0)
 POSTING_BATCH = env.int("POSTING_BATCH", default=200)
+# The age in seconds at which a heartbeat is late: a stopped worker shows in the first, a dead
+# broker or beat in the second.
+HEARTBEATS_LATE_S = {
+    "posting sweep": max(30.0, POSTING_SWEEP_S * 3),
+    "queue": HEARTBEAT_EVERY_S * 3,
+}
+# Tries of a row that fails, or that its worker does not survive, before it is parked for a person.
+POSTING_ATTEMPTS = env.int("POSTING_ATTEMPTS", default=5)
 
 # --- The product's own figures ------------------------------------------------------------------
 

@@ -4,10 +4,15 @@ a stored total."""
 from datetime import date, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Min, Q, Sum
 
-from messaging.models import Heartbeat, OutboxEntry
+from messaging import outbox
+from messaging.heartbeats import pulses
 from settlement.models import Account, Refund, Scan, Settlement, Share
+
+# Of the work that waits for a person, the oldest; `manage.py outbox parked` shows more.
+PARKED_SHOWN = 10
 
 
 def account_balance(member_id: int) -> int:
@@ -84,10 +89,14 @@ def overview(*, day: date, now: datetime, area_code: str | None = None) -> dict[
         "refunds_total_fen": returned["total_fen"] or 0,
         "unposted": unposted.count() + unposted_refunds.count(),
         "posting_lag_s": max(0.0, (now - min(oldest)).total_seconds()) if oldest else 0.0,
-        "parked": OutboxEntry.objects.filter(parked_at__isnull=False).count(),
+        "parked": outbox.how_many_parked(),
+        "parked_rows": [
+            (row.pk, row.topic, str(row.subject), row.attempts, row.last_error)
+            for row in outbox.parked(limit=PARKED_SHOWN)
+        ],
         "heartbeats": [
-            (row.name, (now - row.seen_at).total_seconds())
-            for row in Heartbeat.objects.order_by("name")
+            (pulse.name, pulse.age_s, pulse.late)
+            for pulse in pulses(settings.HEARTBEATS_LATE_S, now=now)
         ],
         "recent": [_brief(row) for row in recent],
     }

@@ -10,6 +10,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from messaging import outbox, sql
 from settlement.models import Posting
 from settlement.services.acceptance import POST_SETTLEMENT
@@ -175,7 +177,7 @@ def _post(
         return
     for key, _kind, _area, _day, _month, legs in wanted.values():
         if sum(amount_fen for _, amount_fen in legs) != 0:
-            raise ArithmeticError(f"the legs of {key} do not sum to zero")
+            raise outbox.Unworkable(f"the legs of {key} do not sum to zero")
     values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(wanted))
     written = sql.fetch(
         "INSERT INTO settlement_ledgertransaction"
@@ -202,4 +204,4 @@ HANDLERS: dict[str, outbox.Handler] = {
 
 def post_due(*, now: datetime, limit: int) -> int:
     """Post one batch of what is due. Answers how many outbox rows were done."""
-    return outbox.work_batch(HANDLERS, now=now, limit=limit)
+    return outbox.work_batch(HANDLERS, now=now, limit=limit, attempts=settings.POSTING_ATTEMPTS)

@@ -60,6 +60,11 @@ const PROCESSES = {
   "posting sweep": () => gettext("Posting"),
   queue: () => gettext("Message queue"),
 };
+// What waits in the outbox.
+const TASKS = {
+  post_settlement: () => gettext("Post a settlement"),
+  post_refund: () => gettext("Post a refund"),
+};
 // Why a scan was refused: the frequent ones.
 const REFUSALS = {
   code_malformed: () => gettext("Not a medical insurance code"),
@@ -95,3 +100,4 @@ export const use = look(USES);
 export const process = look(PROCESSES);
 export const refusal = look(REFUSALS);
 export const state = look(STATES);
+export const task = look(TASKS);

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -94,11 +95,14 @@ class Deployment:
 
     # -- faults
 
-    def lay(self, statement: str, *, place: int | str, param: str = "") -> None:
-        """Have the first process that comes to the place die there."""
+    def lay(
+        self, statement: str, *, place: int | str, param: str = "", again: bool = False
+    ) -> None:
+        """Have the first process that comes to the place die there, or each that does."""
         self.fault.with_suffix(".fired").unlink(missing_ok=True)
         half = self.fault.with_suffix(".half")
-        half.write_text(json.dumps({"statement": statement, "place": place, "param": param}))
+        plan = {"statement": statement, "place": place, "param": param, "again": again}
+        half.write_text(json.dumps(plan))
         half.rename(self.fault)
 
     def fired(self) -> bool:
@@ -116,6 +120,31 @@ class Deployment:
     def kill(self, name: str) -> None:
         """kill -9 of a program with everything it started, now."""
         os.killpg(self.supervisor.pid_of(name), signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """A program with everything it started stands still meanwhile."""
+        group = self.supervisor.pid_of(name)
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(group, signal.SIGCONT)
+
+    def manage(self, *arguments: str) -> str:
+        """What a command of the deployment's own says."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.plan.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def ready(self) -> dict[str, Any]:
+        """What `/readyz` says."""
+        with urllib.request.urlopen(f"{self.plan.address}/readyz", timeout=10) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
 
     # -- waiting
 
@@ -230,8 +259,10 @@ class Databases:
 
 
 @contextmanager
-def running(environment: Mapping[str, str], *, broker: str | None = None) -> Iterator[Deployment]:
-    """Start web and worker on that database, and stop them afterwards."""
+def running(
+    environment: Mapping[str, str], *, broker: str | None = None, beat: bool = False
+) -> Iterator[Deployment]:
+    """Start web and worker on that database, beat if it is asked for, and stop them afterwards."""
     kept = dict(environment)
     if broker is not None:
         kept["CELERY_BROKER_URL"] = broker
@@ -240,7 +271,7 @@ def running(environment: Mapping[str, str], *, broker: str | None = None) -> Ite
     allowed, supervision.DEATHS_ALLOWED = supervision.DEATHS_ALLOWED, 1_000
     try:
         with Supervisor(patience_s=8.0) as supervisor:
-            for program in programs(plan, None, beat=False):
+            for program in programs(plan, None, beat=beat):
                 supervisor.start(program)
             assert wait_until_ready(supervisor, plan)
             deployment = Deployment(plan, supervisor, Path(kept["FAULT_PLAN"]))

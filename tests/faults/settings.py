@@ -7,3 +7,5 @@ from config.settings import INSTALLED_APPS as _APPS
 
 INSTALLED_APPS = [*_APPS, "tests.faults.failpoints"]
 FAULT_PLAN = os.environ["FAULT_PLAN"]
+# Two suites on one machine must not take each other's messages from a broker that they share.
+CELERY_TASK_DEFAULT_QUEUE = os.environ.get("FAULT_QUEUE", "posting")
