@@ -157,11 +157,14 @@ class MemberYears:
         self._add(benefit_year, delta, sign=1)
         return wrong
 
-    def refunded(self, seq: int, *, benefit_year: int, delta: Mapping[str, int]) -> None:
-        """A whole bill came back, and what it had added with it."""
+    def refunded(
+        self, seq: int, *, benefit_year: int, before: Mapping[str, int], after: Mapping[str, int]
+    ) -> None:
+        """A bill came back, whole or in part: it counted `before`, and counts `after` from now."""
         self._follow(seq)
         if benefit_year in self._years:
-            self._add(benefit_year, delta, sign=-1)
+            self._add(benefit_year, before, sign=-1)
+            self._add(benefit_year, after, sign=1)
 
     def ends(self, benefit_year: int, stored: Mapping[str, int]) -> list[Figure]:
         """The stored year, after the member's last bill and refund."""

@@ -9,7 +9,7 @@ exports; SQLite has no such thing, so there each process reads the state that it
 
 import heapq
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -214,6 +214,7 @@ _REFUND = (
     "id",
     "settlement_id",
     "merchant_id",
+    "result",
     "total_fen",
     "fund_fen",
     "account_fen",
@@ -222,11 +223,6 @@ _REFUND = (
     "settlement__member_id",
     "settlement__member_seq",
     "settlement__merchant_id",
-    "settlement__total_fen",
-    "settlement__fund_fen",
-    "settlement__account_fen",
-    "settlement__relative_fen",
-    "settlement__cash_fen",
     "settlement__benefit_year",
     "settlement__result",
 )
@@ -295,6 +291,10 @@ class _Beside:
         self.returned = _by_owner(
             RefundShare.objects.filter(refund_id__in=[row["id"] for row in refunds]), "refund_id"
         )
+        # What came back before each, and what the settlement came to then.
+        self.earlier: dict[Any, dict[str, int]] = {}
+        self.standing: dict[Any, Mapping[str, Any] | None] = {}
+        self._follow_returns({row["settlement_id"] for row in refunds})
         self.relatives: dict[Any, dict[str, int]] = {}
         for owner, account, fen in RelativeShare.objects.filter(
             settlement_id__in=settlements
@@ -306,6 +306,20 @@ class _Beside:
             .values_list("settlement_id")
             .annotate(fen=Sum("total_fen"))
         )
+
+    def _follow_returns(self, sold: Collection[Any]) -> None:
+        returns = Refund.objects.filter(settlement_id__in=sold).order_by("member_seq")
+        shares = _by_owner(RefundShare.objects.filter(refund__settlement_id__in=sold), "refund_id")
+        so_far: dict[Any, dict[str, int]] = {}
+        rest: dict[Any, Mapping[str, Any] | None] = {}
+        for identifier, owner, result in returns.values_list("id", "settlement_id", "result"):
+            self.earlier[identifier] = dict(so_far.get(owner, {}))
+            if owner in rest:
+                self.standing[identifier] = rest[owner]
+            for payer, fen in shares.get(identifier, {}).items():
+                mine = so_far.setdefault(owner, {})
+                mine[payer] = mine.get(payer, 0) + fen
+            rest[owner] = result
 
 
 def _by_owner(rows: QuerySet[Any], owner: str) -> dict[Any, dict[str, int]]:
@@ -353,11 +367,26 @@ def _settlement(
 def _refund(
     member_id: int, seq: int, row: Mapping[str, Any], beside: _Beside, years: MemberYears
 ) -> list[Figure]:
-    """Whether a refund returns its settlement, whole, to those who paid it."""
-    called_for = {name: row[f"settlement__{name}"] for name in _MONEY}
-    found = amounts("", {name: row[name] for name in _MONEY}, called_for)
-    shares = beside.shares.get(row["settlement_id"], {})
-    found += amounts("share.", beside.returned.get(row["id"], {}), shares)
+    """Whether a refund returns what stood of its settlement less what stands from then on, to those
+    who paid it."""
+    identifier = row["id"]
+    standing = dict(beside.shares.get(row["settlement_id"], {}))
+    for payer, fen in beside.earlier.get(identifier, {}).items():
+        standing[payer] = standing.get(payer, 0) - fen
+    rest = {each["payer"]: each["amount_fen"] for each in (row["result"] or {}).get("shares", ())}
+    called_for = {
+        payer: standing.get(payer, 0) - rest.get(payer, 0) for payer in {**standing, **rest}
+    }
+    called_for = {payer: fen for payer, fen in called_for.items() if fen}
+    own = {
+        "account_fen": called_for.get("account", 0),
+        "relative_fen": called_for.get("relative_account", 0),
+        "cash_fen": called_for.get("cash", 0),
+    }
+    total = sum(called_for.values())
+    columns = {"total_fen": total, "fund_fen": total - sum(own.values()), **own}
+    found = amounts("", {name: row[name] for name in _MONEY}, columns)
+    found += amounts("share.", beside.returned.get(identifier, {}), called_for)
     if row["settlement__member_id"] != member_id:
         found.append(Figure("member", str(member_id), str(row["settlement__member_id"])))
     if row["settlement__merchant_id"] != row["merchant_id"]:
@@ -365,9 +394,11 @@ def _refund(
         found.append(Figure("merchant", *figures))
     if seq <= row["settlement__member_seq"]:
         found.append(Figure("member_seq", str(seq), f"over {row['settlement__member_seq']}"))
+    before = beside.standing.get(identifier, row["settlement__result"])
     years.refunded(
         seq,
         benefit_year=row["settlement__benefit_year"],
-        delta=row["settlement__result"].get("year_to_date_delta", {}),
+        before=(before or {}).get("year_to_date_delta", {}),
+        after=(row["result"] or {}).get("year_to_date_delta", {}),
     )
     return found

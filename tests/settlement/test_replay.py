@@ -133,7 +133,7 @@ def test_a_years_bills_and_returns_add_up_again_and_a_moved_amount_does_not(
         back = data.draw(st.booleans(), label="returned")
         delta = result.year_to_date_delta if back else {}
         for each in (years, moved):
-            each.refunded(seq + 1, benefit_year=result.benefit_year, delta=delta)
+            each.refunded(seq + 1, benefit_year=result.benefit_year, before=delta, after={})
         amounts = {name: fen - delta.get(name, 0) for name, fen in amounts.items()}
         if bill["reads"]:
             assert years.ends(result.benefit_year, amounts) == []
