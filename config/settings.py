@@ -158,6 +158,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "voucher.tasks.keep_signing_keys",
         "schedule": crontab(hour="3", minute="15"),
     },
+    "proof of the books": {
+        "task": "settlement.tasks.audit_the_ledger",
+        "schedule": crontab(hour="2", minute="15"),
+    },
     "expired sessions": {
         "task": "portal.tasks.clear_sessions",
         "schedule": crontab(hour="3", minute="30"),
@@ -184,6 +188,8 @@ else:
 # Seconds between two looks of the posting worker at the outbox, broker or no broker.
 POSTING_SWEEP_S = env.float("POSTING_SWEEP_S", default=3.0)
 POSTING_BATCH = env.int("POSTING_BATCH", default=200)
+# Where the roots of sealed batches are written besides the database.
+SEAL_FILE = Path(env.str("SEAL_FILE", default="") or VAR_DIR / "seals.log")
 
 # --- The product's own figures ------------------------------------------------------------------
 

@@ -238,6 +238,18 @@ def for_update() -> str:
     return "" if _is_sqlite() else " FOR NO KEY UPDATE"
 
 
+def shared_lock(numbers: tuple[int, int] | None) -> tuple[str, tuple[int, ...]]:
+    """What begins a statement that selects `FROM held`, and its parameters: it takes an advisory
+    lock shared until the commit, before it does anything else. Empty without a lock, and on SQLite,
+    where BEGIN IMMEDIATE already admits one writer."""
+    if numbers is None or _is_sqlite():
+        return "", ()
+    return (
+        "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s::int, %s::int)) ",
+        numbers,
+    )
+
+
 @contextlib.contextmanager
 def batch() -> Iterator[None]:
     """Statements inside are sent without waiting for each answer; errors surface at the end.

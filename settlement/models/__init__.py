@@ -1,14 +1,20 @@
 """Rows of the settlement app, split by noun."""
 
 from .books import Account, LedgerTransaction, Posting, YearToDate
+from .days import ClosedDay, DayTotal, FoldedUpTo
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
+from .seals import AuditRun, Seal, SealBatch, SealKey, ToSeal
 from .settlements import Hold, Quote, Refund, RefundShare, RelativeShare, Settlement, Share
 
 __all__ = [
     "Account",
+    "AuditRun",
     "CatalogueItem",
+    "ClosedDay",
+    "DayTotal",
     "FeeBatch",
+    "FoldedUpTo",
     "Hold",
     "LedgerTransaction",
     "Line",
@@ -23,8 +29,12 @@ __all__ = [
     "RefundShare",
     "RelativeShare",
     "Scan",
+    "Seal",
+    "SealBatch",
+    "SealKey",
     "Settlement",
     "Share",
+    "ToSeal",
     "TraceCode",
     "Visit",
     "YearToDate",

@@ -145,6 +145,10 @@ class Settlement(models.Model):
         indexes = [
             models.Index(fields=["merchant", "business_date"], name="settlements_by_merchant_day"),
             models.Index(fields=["business_date"], name="settlements_by_day"),
+            # They have no ledger transaction, so no total counts them.
+            models.Index(
+                fields=["business_date"], condition=Q(total_fen=0), name="bills_of_nothing_by_day"
+            ),
         ]
 
 
@@ -226,6 +230,7 @@ class Refund(models.Model):
             ),
             models.CheckConstraint(condition=Q(total_fen__gt=0), name="a_refund_returns_something"),
         ]
+        indexes = [models.Index(fields=["business_date"], name="refunds_by_day")]
 
 
 class RefundShare(models.Model):

@@ -20,6 +20,7 @@ from settlement.requests import RefundRequest
 from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
 from settlement.services.acceptance import write_year_to_date
+from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from voucher import selectors as members
 
@@ -36,7 +37,7 @@ class AlreadyRefunded(Refusal):
 def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
     """Return a settlement of this merchant. No live scan is needed: the settlement is named.
 
-    Raises NotFound, AlreadyRefunded.
+    Raises NotFound, AlreadyRefunded, DayClosedMeanwhile.
     """
     row = sql.fetch_one(
         "SELECT member_id, relative_fen FROM settlement_settlement"
@@ -62,6 +63,7 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
         # A bill of nothing counts as returned: there is nothing to give back.
         raise AlreadyRefunded(param="settlement_id")
     funds = money_facts(member_id=member_id, benefit_year=benefit_year, now=desk.now)
+    check_day_open(funds)
     shares = sql.fetch(
         "SELECT payer, amount_fen FROM settlement_share WHERE settlement_id = %s ORDER BY id",
         (request.settlement_id,),
