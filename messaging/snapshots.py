@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from . import sql
+
 # Rows fetched at a time: enough to forget the round trips, little enough to forget the room.
 PIECE = 5_000
 
@@ -46,12 +48,14 @@ def snapshot(*, unhurried: bool = False) -> Iterator[None]:
         yield
 
 
-def stream(statement: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement, a piece at a time, from the server's cursor; inside a snapshot.
+def stream(
+    statement: str, params: Sequence[Any] = (), *, kinds: Sequence[sql.Kind] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement, a piece at a time, from a cursor of the server; inside a snapshot.
 
-    Values come as the database hands them over; on SQLite moments and identifiers are text.
+    `kinds` says uuid, datetime, date or bool per column.
     """
     with connection.chunked_cursor() as cursor:
         cursor.execute(statement, params or None)
         while rows := cursor.fetchmany(PIECE):
-            yield from rows
+            yield from sql.evened_out(rows, kinds)

@@ -89,7 +89,12 @@ def fetch(
     with connection.cursor() as cursor:
         cursor.execute(statement, [_to_sqlite(value) for value in params])
         rows = cast(list[tuple[Any, ...]], cursor.fetchall())
-    if not kinds:
+    return evened_out(rows, kinds)
+
+
+def evened_out(rows: list[tuple[Any, ...]], kinds: Sequence[Kind]) -> list[tuple[Any, ...]]:
+    """Rows that SQLite handed over, with identifiers, moments and days as PostgreSQL has them."""
+    if not kinds or not _is_sqlite():
         return rows
     return [tuple(map(_from_sqlite, row, kinds)) for row in rows]
 

@@ -54,40 +54,39 @@ def last_line(path: Path) -> tuple[Root | None, bool]:
     return read_line(whole.rpartition(b"\n")[2].decode("utf-8", "replace") + "\n"), bool(torn)
 
 
-def lines(path: Path, *, size: int | None = None) -> Iterator[tuple[int, Root | None]]:
-    """Number and root of each line of the file, of its first `size` bytes; None for a line that is
-    no root's. The torn beginning of a line that comes whole right after it is passed over.
+def lines(path: Path) -> Iterator[tuple[int, Root | None, int]]:
+    """Number, root and end (in bytes) of each line of the file; None for a line that is no root's.
 
-    No lines without a file. Raises OSError.
+    Passed over: the torn beginning of a line that comes whole right after it, a line that comes
+    twice because it was torn just before its line feed, and one that is being written. No lines
+    without a file. Raises OSError.
     """
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return
-    read = 0
+    end = 0
     before: Root | None = None
     # A line that is no root's, until it is known whether the next one completes it.
-    torn: tuple[int, str] | None = None
+    torn: tuple[int, str, int] | None = None
     with file:
         for number, raw in enumerate(file, start=1):
-            read += len(raw)
+            end += len(raw)
             line = raw.decode("utf-8", "replace")
-            if (size is not None and read > size) or not line.endswith("\n"):
-                # Being written, or to be written again.
-                return
+            if not line.endswith("\n"):
+                break
             try:
                 root = read_line(line)
             except LineUnreadable:
                 if torn:
-                    yield torn[0], None
-                torn = (number, line.rstrip("\n"))
+                    yield torn[0], None, torn[2]
+                torn = (number, line.rstrip("\n"), end)
                 continue
             if torn and not line.startswith(torn[1]):
-                yield torn[0], None
+                yield torn[0], None, torn[2]
             torn = None
-            # Torn just before its line feed, a line comes twice.
             if root != before:
-                yield number, root
+                yield number, root, end
             before = root
     if torn:
-        yield torn[0], None
+        yield torn[0], None, torn[2]

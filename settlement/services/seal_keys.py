@@ -25,9 +25,7 @@ def current_seal_key(*, now: datetime) -> tuple[int, Ed25519PrivateKey]:
     )
     if row is None:
         return _make(1, now=now)
-    opened = vault.unseal(
-        bytes(row[1]), purpose=_PURPOSE, data_key=vault.data_key_from_settings()
-    )
+    opened = vault.unseal(bytes(row[1]), purpose=_PURPOSE, data_key=vault.data_key_from_settings())
     return row[0], Ed25519PrivateKey.from_private_bytes(opened)
 
 
