@@ -8,12 +8,16 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from . import sql
 
 # Rows fetched at a time: enough to forget the round trips, little enough to forget the room.
 PIECE = 5_000
+
+
+def _connection() -> Any:
+    return connections[DEFAULT_DB_ALIAS]
 
 
 @contextlib.contextmanager
@@ -25,6 +29,7 @@ def snapshot(*, unhurried: bool = False) -> Iterator[None]:
     a reader of everything. Inside a transaction that has begun already, that one's view is what
     there is.
     """
+    connection = _connection()
     if connection.in_atomic_block:
         yield
         return
@@ -55,7 +60,7 @@ def stream(
 
     `kinds` says uuid, datetime, date or bool per column.
     """
-    with connection.chunked_cursor() as cursor:
+    with _connection().chunked_cursor() as cursor:
         cursor.execute(statement, params or None)
         while rows := cursor.fetchmany(PIECE):
             yield from sql.evened_out(rows, kinds)

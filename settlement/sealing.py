@@ -13,8 +13,8 @@ it.
 
 **Root** of a batch: SHA-256 of the ASCII text `ybm-root-1`, a line feed, the batch's number, first
 and last seq as decimal text with a line feed after each, its moment (as above) and a line feed, the
-signing key's number and a line feed, the root of the batch before (32 bytes, zeros before the first)
-and the digests in order of seq (32 bytes each).
+number of the signing key and a line feed, the root of the batch before (32 bytes, zeros before the
+first) and the digests in order of seq (32 bytes each).
 
 **Signature**: Ed25519 by the server's seal key over `ybm-signed-root-1`, a line feed and the root.
 
@@ -28,6 +28,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -50,6 +51,12 @@ class Sealed:
     accounting_month: date
     posted_at: datetime
     legs: Sequence[tuple[int, str, int]]
+
+    @classmethod
+    def of(cls, row: Sequence[Any], legs: Sequence[tuple[int, str, int]]) -> "Sealed":
+        """From key to moment as a row of the database has them, and the legs."""
+        key, kind, area_code, business_date, accounting_month, posted_at = row
+        return cls(key, kind, area_code, business_date, accounting_month, posted_at, legs)
 
 
 @dataclass(frozen=True, slots=True)

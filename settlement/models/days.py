@@ -25,7 +25,8 @@ class DayTotal(models.Model):
     `heading` says what was summed: a fund's payer by its name, `account` (the member's own),
     `relative_account`, `cash`, `due` and `till` (the merchant's), `between:<area of treatment>`,
     `agency:<area of treatment>`, `opening`; the empty heading counts the transactions and sums
-    `due` and `till`, which is the bills' total. Signs are the postings'. Derived: the summariser can make it anew.
+    `due` and `till`, which is the bills' total. Signs are the postings'. Derived: the summariser
+    can make it anew.
     """
 
     area_code = models.CharField(max_length=6)

@@ -7,19 +7,18 @@ from pathlib import Path
 from messaging import sql
 from messaging.bodies import to_json
 from settlement.models import AuditRun
-from settlement.selectors.audit import Progress, Report, audit
+from settlement.selectors.audit import Progress, Report, audit, unwatched
 
 
 def audit_and_keep(
-    *, clock: Callable[[], datetime], path: Path, progress: Progress | None = None
+    *, clock: Callable[[], datetime], path: Path, progress: Progress = unwatched
 ) -> Report:
     """Audit the ledger and write down what came of it, after the audit's snapshot has ended.
 
     Raises OSError when the file of roots is there and cannot be read.
     """
     begun_at = clock()
-    more = {"progress": progress} if progress else {}
-    report = audit(path=path, now=begun_at, **more)
+    report = audit(path=path, now=begun_at, progress=progress)
     sql.insert_rows(
         AuditRun,
         ("begun_at", "ended_at", "sound", "report"),

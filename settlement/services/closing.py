@@ -77,6 +77,6 @@ def _lock_days(*, since: date, until: date) -> None:
         return
     group, first = day_lock(min(since, until))
     sql.run(
-        "SELECT pg_advisory_xact_lock(%s::int, day::int) FROM generate_series(%s::int, %s::int) day",
+        "SELECT pg_advisory_xact_lock(%s::int, day) FROM generate_series(%s::int, %s::int) AS day",
         (group, first, day_lock(until)[1]),
     )

@@ -170,9 +170,9 @@ def _contents(identifiers: Sequence[int]) -> dict[int, Sealed]:
     found: dict[int, Sealed] = {}
     for identifier, of_one in itertools.groupby(rows, key=lambda row: row[0]):
         legs = list(of_one)
-        found[identifier] = Sealed(
-            *legs[0][1:7],
-            legs=[(leg, account, fen) for *_, leg, account, fen in legs if leg is not None],
+        found[identifier] = Sealed.of(
+            legs[0][1:7],
+            [(leg, account, fen) for *_, leg, account, fen in legs if leg is not None],
         )
     return found
 

@@ -18,10 +18,10 @@ from .findings import Check, Progress, Report
 from .guards import check_guards
 from .years import check_years
 
-__all__ = ["Check", "Progress", "Report", "audit"]
+__all__ = ["Check", "Progress", "Report", "audit", "unwatched"]
 
 
-def _silent(title: str, done: int, total: int) -> None:
+def unwatched(title: str, done: int, total: int) -> None:
     """Nobody watches."""
 
 
@@ -30,7 +30,7 @@ def audit(
     path: Path,
     now: datetime,
     opening: Mapping[str, int] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = unwatched,
 ) -> Report:
     """Prove the books. `path` is the file of roots; `opening` what accounts held before there was a
     ledger, in fen by account name (nothing, where opening balances were imported).

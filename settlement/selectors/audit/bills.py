@@ -66,8 +66,10 @@ def _check(report: Report, kind: str, *, sign: int, progress: Progress) -> None:
             % {"what": what, "kind": kind, "id": key}
         )
 
-    shares = Feed(stream(_SHARES[kind], kinds=("uuid",)), orphan=nobodys(_("shares")))
-    relatives = Feed(stream(_RELATIVES[kind], kinds=("uuid",)), orphan=nobodys(_("relatives")))
+    shares = Feed(stream(_SHARES[kind], kinds=("uuid", None, None)), orphan=nobodys(_("shares")))
+    relatives = Feed(
+        stream(_RELATIVES[kind], kinds=("uuid", None, None)), orphan=nobodys(_("relatives"))
+    )
     posted = Feed(_posted(report, kind), orphan=nobodys(_("a ledger transaction")))
     waiting = Feed(_waiting(kind), orphan=nobodys(_("an outbox row")))
     row = sql.fetch_one(f"SELECT count(*) FROM settlement_{kind}")

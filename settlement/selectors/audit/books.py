@@ -205,7 +205,7 @@ def _transaction(rows: list[tuple[Any, ...]]) -> Sealed | None:
     if rows[0][0] is None:
         return None
     legs = [row[6:] for row in rows if row[6] is not None]
-    return Sealed(*rows[0][:6], legs=legs)
+    return Sealed.of(rows[0][:6], legs)
 
 
 def _check_sum(report: Report, sealed: Sealed) -> None:

@@ -1,4 +1,4 @@
-"""What an audit has looked at and what it found wrong: check by check, the first wrong row named."""
+"""What an audit looked at and what it found wrong: the first wrong row of each check named."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
