@@ -398,6 +398,7 @@ def test_tampering_is_named(books: Books, tamper: Callable[[Books], tuple[str, s
 
 def test_a_guard_that_was_taken_down_is_named(books: Books) -> None:
     if connection.vendor == "postgresql":
+        run("SET CONSTRAINTS ALL IMMEDIATE")
         run("ALTER TABLE settlement_posting DISABLE TRIGGER settlement_posting_is_append_only")
         assert "settlement_posting_is_append_only" in books.wrong()["guards"]
     else:
