@@ -45,7 +45,6 @@ def audit_the_ledger() -> None:
                 check.wrong,
                 check.first,
             )
-    beat("audit", now=timezone.now())
 
 
 @worker_init.connect

@@ -55,6 +55,7 @@ const USES = {
 };
 const PROCESSES = {
   "posting sweep": () => gettext("Posting"),
+  sealer: () => gettext("Sealing"),
   queue: () => gettext("Message queue"),
 };
 // Why a scan was refused: the frequent ones.
