@@ -35,14 +35,14 @@ def month_is_open(month: date) -> bool:
     return day_is_open((month + timedelta(days=31)).replace(day=1) - timedelta(days=1))
 
 
-def unposted_until(day: date) -> int:
-    """Accepted settlements and refunds of this day and earlier that are not posted."""
+def unposted(*, since: date, until: date) -> int:
+    """Accepted settlements and refunds of these days, both included, that are not posted."""
     row = sql.fetch_one(
         "SELECT (SELECT count(*) FROM settlement_settlement"
-        " WHERE state = 'accepted' AND business_date <= %s)"
+        " WHERE state = 'accepted' AND business_date BETWEEN %s AND %s)"
         " + (SELECT count(*) FROM settlement_refund"
-        " WHERE state = 'accepted' AND business_date <= %s)",
-        (day, day),
+        " WHERE state = 'accepted' AND business_date BETWEEN %s AND %s)",
+        (since, until, since, until),
     )
     return int(row[0]) if row else 0
 

@@ -14,10 +14,11 @@ from messaging import sql
 from messaging.days import business_date
 from settlement.models import ClosedDay
 from settlement.selectors.days import (
+    day_is_open,
     day_lock,
     first_day,
     last_closed_day,
-    unposted_until,
+    unposted,
     unsealed_until,
 )
 from settlement.selectors.money import MoneyFacts
@@ -40,6 +41,17 @@ def check_day_open(money: MoneyFacts) -> None:
         raise DayClosedMeanwhile("the day was closed while the request was on its way")
 
 
+def hold_day(day: date) -> None:
+    """Keep the day from being closed until the commit, for whoever books on it without a till.
+
+    Raises DayClosedMeanwhile when it is closed already.
+    """
+    if sql.for_update():
+        sql.run("SELECT pg_advisory_xact_lock_shared(%s::int, %s::int)", day_lock(day))
+    if not day_is_open(day):
+        raise DayClosedMeanwhile("the day was closed while it was being booked on")
+
+
 def close_day(*, day: date, now: datetime) -> ClosedDay:
     """Close the day, and with it every earlier one that is still open; one commit.
 
@@ -49,8 +61,9 @@ def close_day(*, day: date, now: datetime) -> ClosedDay:
     if day >= business_date(now):
         raise DayCannotClose(_("%(day)s is not over yet.") % {"day": day})
     with transaction.atomic(durable=True):
-        last = last_closed_day()
-        _lock_days(since=last + timedelta(days=1) if last else first_day() or day, until=day)
+        _take_time()
+        since = _first_open_day(day)
+        _lock_days(since=since, until=day)
         # Asked again: another closing may have been waited for.
         last = last_closed_day()
         if last is not None and day <= last:
@@ -58,7 +71,7 @@ def close_day(*, day: date, now: datetime) -> ClosedDay:
                 _("%(day)s is closed already; the last closed day is %(last)s.")
                 % {"day": day, "last": last}
             )
-        if waiting := unposted_until(day):
+        if waiting := unposted(since=since, until=day):
             raise DayCannotClose(
                 _("%(count)s accepted settlements or refunds up to %(day)s are not posted yet.")
                 % {"count": waiting, "day": day}
@@ -71,11 +84,26 @@ def close_day(*, day: date, now: datetime) -> ClosedDay:
         return ClosedDay.objects.create(day=day, last_seq=sealed_up_to(), closed_at=now)
 
 
+def _take_time() -> None:
+    """The first closing looks through every day since the system began, and keeps no till waiting:
+    it may take longer than a request."""
+    if sql.for_update():
+        sql.run("SET LOCAL statement_timeout = '10min'")
+        sql.run("SET LOCAL lock_timeout = '1min'")
+
+
+def _first_open_day(day: date) -> date:
+    """Where a closing of this day begins."""
+    last = last_closed_day()
+    first = last + timedelta(days=1) if last else first_day() or day
+    return min(first, day)
+
+
 def _lock_days(*, since: date, until: date) -> None:
     """All days of the closing, in order. SQLite's IMMEDIATE transaction is alone already."""
     if not sql.for_update():
         return
-    group, first = day_lock(min(since, until))
+    group, first = day_lock(since)
     sql.run(
         "SELECT pg_advisory_xact_lock(%s::int, day) FROM generate_series(%s::int, %s::int) AS day",
         (group, first, day_lock(until)[1]),

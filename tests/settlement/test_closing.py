@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
 from messaging.models import InboxEntry
 from settlement.models import ClosedDay, LedgerTransaction, Settlement
 from settlement.selectors.audit import audit
 from settlement.selectors.days import day_is_open, last_closed_day, month_is_open
-from settlement.services.closing import DayCannotClose, close_day
+from settlement.services.closing import (
+    DayCannotClose,
+    DayClosedMeanwhile,
+    close_day,
+    hold_day,
+)
 from settlement.services.sealer import seal_all
 from tests.world import Till, World, line
 
@@ -143,6 +149,15 @@ def test_what_is_smuggled_into_a_closed_day_is_named_by_the_audit(
     assert "smuggled" in audit(path=seal_file, now=now())["closed_days"].first
     seal_all(clock=now, path=seal_file)
     assert "smuggled" in audit(path=seal_file, now=now())["closed_days"].first
+
+
+def test_nothing_else_is_booked_on_a_closed_day_either(traded: World) -> None:
+    with at(1, month=12):
+        close_day(day=MONDAY, now=now())
+        with transaction.atomic():
+            with pytest.raises(DayClosedMeanwhile):
+                hold_day(MONDAY)
+            hold_day(MONDAY + timedelta(days=1))
 
 
 def test_the_command_seals_and_closes_or_says_why_not(traded: World) -> None:
