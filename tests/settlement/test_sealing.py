@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import DatabaseError, connection, transaction
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from settlement import sealing
@@ -327,6 +327,36 @@ def test_emptying_the_database_after_a_test_leaves_the_guards_standing_then(
 
 
 # -- balances
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    moves=st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("def"), st.integers(1, 10**12)),
+        min_size=1,
+        max_size=8,
+    ),
+    limit=st.integers(1, 4),
+)
+def test_at_every_seal_balances_are_the_sums_so_far_and_together_nothing(
+    db: None, tmp_path: Path, moves: list[tuple[str, str, int]], limit: int
+) -> None:
+    before = sealed_up_to()
+    start = {name: balance(name).amount_fen for name in "abcdef"}
+    made = LedgerTransaction.objects.count()
+    for number, (giver, taker, fen) in enumerate(moves):
+        booked(f"move:{made}:{number}", (giver, -fen), (taker, fen))
+    tmp_path.joinpath("seals.log").unlink(missing_ok=True)
+    seal_all(clock=ticking(), path=tmp_path / "seals.log", limit=limit)
+    due = dict(start)
+    for place, (giver, taker, fen) in enumerate(moves, start=1):
+        due[giver] -= fen
+        due[taker] += fen
+        found = {name: balance(name, up_to_seq=before + place).amount_fen for name in due}
+        assert found == due
+        assert sum(found.values()) == 0
 
 
 @pytest.mark.django_db
