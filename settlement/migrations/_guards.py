@@ -1,8 +1,9 @@
 """The triggers that guard the books, for the migrations that put them up.
 
-A table that SQLite remakes (Django does so for most alterations) loses its triggers without a word:
-a migration that alters a guarded table ends with `RunPython(raise_guards, lower_guards)`, and
-a test looks whether every guard stands when all migrations have run.
+A table that SQLite remakes (Django does so for most alterations) loses its triggers without a word,
+and may not be remade while a trigger names it. So a migration that alters a guarded table begins
+with `RunPython(lower_guards, raise_guards)` and ends with `RunPython(raise_guards, lower_guards)`;
+the audit looks whether every guard stands, and a test whether it does when all migrations have run.
 """
 
 # Append only, in the database itself: UPDATE and DELETE of a row are refused.
