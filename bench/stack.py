@@ -286,6 +286,9 @@ def production_environment(
 ) -> dict[str, str]:
     """The environment of a production process of this bench."""
     kept = secrets_of(folder)
+    # A database of this name was made just now: what its predecessor sealed is none of its history.
+    seals = folder / "run" / f"seals-{database_url.rpartition('/')[2]}.log"
+    seals.unlink(missing_ok=True)
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -301,6 +304,7 @@ def production_environment(
         "CELERY_BROKER_URL": broker_url,
         "ALLOWED_HOSTS": "127.0.0.1",
         "VAR_DIR": str(folder / "run"),
+        "SEAL_FILE": str(seals),
         "PYTHONUNBUFFERED": "1",
     }
 

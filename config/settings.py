@@ -161,6 +161,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "voucher.tasks.keep_signing_keys",
         "schedule": crontab(hour="3", minute="15"),
     },
+    "proof of the books": {
+        "task": "settlement.tasks.audit_the_ledger",
+        "schedule": crontab(hour="2", minute="15"),
+    },
     "expired sessions": {
         "task": "portal.tasks.clear_sessions",
         "schedule": crontab(hour="3", minute="30"),
@@ -195,6 +199,8 @@ HEARTBEATS_LATE_S = {
 }
 # Tries of a row that fails, or that its worker does not survive, before it is parked for a person.
 POSTING_ATTEMPTS = env.int("POSTING_ATTEMPTS", default=5)
+# Where the roots of sealed batches are written besides the database.
+SEAL_FILE = Path(env.str("SEAL_FILE", default="") or VAR_DIR / "seals.log")
 
 # --- The product's own figures ------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ from settlement.requests import (
 )
 from settlement.selectors import records
 from settlement.selectors.catalogue import search as search_catalogue
+from settlement.selectors.days import day_lock
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
@@ -128,6 +129,8 @@ def perform(
             body=body,
             request_id=request_id,
             private=operation.private,
+            # What books on a day keeps it from being closed meanwhile.
+            shares_lock=day_lock(desk.day) if operation.posts else None,
         ),
         now=now,
         work=work,

@@ -1,8 +1,10 @@
 """Rows of the settlement app, split by noun."""
 
 from .books import Account, LedgerTransaction, Posting, YearToDate
+from .days import ClosedDay, DayTotal, FoldedUpTo
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
+from .seals import AuditRun, Seal, SealBatch, SealKey, ToSeal
 from .settlements import (
     Hold,
     Quote,
@@ -18,8 +20,12 @@ from .slips import SlipIssue
 
 __all__ = [
     "Account",
+    "AuditRun",
     "CatalogueItem",
+    "ClosedDay",
+    "DayTotal",
     "FeeBatch",
+    "FoldedUpTo",
     "Hold",
     "LedgerTransaction",
     "Line",
@@ -36,9 +42,13 @@ __all__ = [
     "RelativeRefund",
     "RelativeShare",
     "Scan",
+    "Seal",
+    "SealBatch",
+    "SealKey",
     "Settlement",
     "Share",
     "SlipIssue",
+    "ToSeal",
     "TraceCode",
     "Visit",
     "YearToDate",

@@ -26,6 +26,7 @@ from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
 from settlement.selectors.rules import compiled_policy
 from settlement.selectors.standing import Standing, StandingLine, standing
+from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.returning import Return, ReturnedPart, write_return
 from voucher import selectors as members
@@ -137,7 +138,7 @@ def book(
 ) -> dict[str, Any]:
     """Decide and write a return of these parts; the member is locked. Answers the refund.
 
-    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment.
+    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile.
     """
     policy = compiled_policy(found.policy_id)
     settled = Settled(policy, benefits.inputs_from(found.inputs))
@@ -166,6 +167,7 @@ def book(
     if later and policy.refund_with_later == "last_first":
         raise RefundLastFirst(param="settlement_id", settlement_id=str(later[-1].settlement_id))
     funds = money_facts(member_id=found.member_id, benefit_year=found.benefit_year, now=desk.now)
+    check_day_open(funds)
     would_differ = [each for each in later if each.differs(moved)]
     planned = Return(
         standing=found,

@@ -33,6 +33,7 @@ from settlement.selectors.presence import (
 from settlement.selectors.rules import compiled_policy
 from settlement.services import circumstances
 from settlement.services.acceptance import Acceptance, write_acceptance
+from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.lines import PrescriptionExhausted, TraceCodeUsed
 from settlement.services.pricing import (
@@ -72,7 +73,7 @@ def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
     """Accept a bill. Answers the settlement as the API document shows it.
 
     Raises whatever `price` raises, and NotFound, QuoteNotLive, QuoteExpired, LineChanged,
-    CashDiffers, PrescriptionExhausted, TraceCodeUsed.
+    CashDiffers, PrescriptionExhausted, TraceCodeUsed, and DayClosedMeanwhile.
     """
     if request.quote_id is not None:
         acceptance = _from_quote(desk, request)
@@ -80,6 +81,7 @@ def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
         acceptance = _from_bill(desk, request)
     if request.cash_fen is not None and request.cash_fen != acceptance.result.cash_fen:
         raise CashDiffers(param="cash_fen", cash_fen=acceptance.result.cash_fen)
+    check_day_open(acceptance.money)
     settlement_id = new_id()
     # The last decision and the first write in one statement: a pack that another till settles at
     # this very moment is found by its unique row, not by looking first.

@@ -68,6 +68,12 @@ function show(figures) {
       figures.parked ? gettext("Need a person: see the operations guide.") : gettext("Nothing waits for a person."),
       figures.parked > 0,
     ),
+    tile(
+      gettext("Ledger audit"),
+      figures.audit_sound === null ? gettext("Not yet") : figures.audit_sound ? gettext("Sound") : gettext("Not sound"),
+      interpolate(gettext("%s not sealed yet"), [figures.unsealed]),
+      figures.audit_sound === false,
+    ),
   );
   const most = Math.max(1, ...outgoing.map(([, fen]) => fen));
   rows(

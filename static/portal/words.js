@@ -58,6 +58,7 @@ const USES = {
 };
 const PROCESSES = {
   "posting sweep": () => gettext("Posting"),
+  sealer: () => gettext("Sealing"),
   queue: () => gettext("Message queue"),
 };
 // What waits in the outbox.

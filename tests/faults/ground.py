@@ -18,7 +18,7 @@ from django.utils import timezone  # noqa: E402
 from merchants import services as merchants  # noqa: E402
 from merchants.models import Merchant  # noqa: E402
 from settlement.models import LedgerTransaction, Refund, Settlement  # noqa: E402
-from tests.ledger_checks import violations  # noqa: E402
+from tests.ledger_checks import audited, violations  # noqa: E402
 from tests.world import World  # noqa: E402
 from voucher.models import Member  # noqa: E402
 
@@ -54,9 +54,8 @@ def audit(acknowledged: dict[str, list[str]]) -> dict[str, Any]:
     """Everything that is wrong, judged against what the tills were told."""
     from settlement.models import Account
 
-    wrong = violations(
-        opening=dict.fromkeys(Account.objects.values_list("pk", flat=True), OPENING_FEN)
-    )
+    opening = dict.fromkeys(Account.objects.values_list("pk", flat=True), OPENING_FEN)
+    wrong = violations(opening=opening) + audited(opening=opening)
     for name, model in (("settlements", Settlement), ("refunds", Refund)):
         told = acknowledged[name]
         stored = {str(pk): state for pk, state in model.objects.values_list("pk", "state")}
