@@ -8,6 +8,7 @@ and so alone. What a row means is its topic's business, not this module's.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -27,6 +28,18 @@ def put(*, topic: str, subject: UUID, now: datetime) -> None:
         OutboxEntry,
         ("topic", "subject", "created_at", "attempts", "due_at", "last_error"),
         [(topic, subject, now, 0, now, "")],
+    )
+
+
+def put_chosen(*, topic: str, chosen: str, params: Sequence[Any], now: datetime) -> None:
+    """Leave a row for each `subject` of a SELECT, inside the caller's transaction. A subject that
+    has one keeps it: it is worked once for all."""
+    sql.run(
+        "INSERT INTO messaging_outboxentry"
+        " (topic, subject, created_at, attempts, due_at, last_error)"
+        f" SELECT %s, subject, %s, 0, %s, '' FROM ({chosen}) AS chosen WHERE true"
+        " ON CONFLICT (topic, subject) DO NOTHING",
+        (topic, now, now, *params),
     )
 
 

@@ -8,16 +8,19 @@ from django.conf import settings
 from django.utils import timezone
 
 from messaging.heartbeats import beat
-from settlement.sweep import Sweep, limit_frozen_sessions, post_all
+from settlement.sweep import Sweep, drive_all, limit_frozen_sessions, post_all
 
 _sweeps: list[Sweep] = []
 
 
 @shared_task
 def post_outbox() -> int:
-    """Woken by a message: post everything that is due. The message itself carries nothing."""
+    """Woken by a message: post everything that is due, then capture and return tenders. The message
+    itself carries nothing."""
     limit_frozen_sessions()
-    return post_all(clock=timezone.now, batch=settings.POSTING_BATCH)
+    posted = post_all(clock=timezone.now, batch=settings.POSTING_BATCH)
+    drive_all(clock=timezone.now, batch=settings.TENDER_BATCH)
+    return posted
 
 
 @shared_task
@@ -28,12 +31,20 @@ def beat_through_queue() -> None:
 
 @worker_init.connect
 def start_sweep(**_: Any) -> None:
-    """The sweep lives in the worker's parent process and starts before any broker answers."""
-    sweep = Sweep(
+    """The sweeps live in the worker's parent process and start before any broker answers."""
+    posting = Sweep(
         clock=timezone.now, every_s=settings.POSTING_SWEEP_S, batch=settings.POSTING_BATCH
     )
-    sweep.start()
-    _sweeps.append(sweep)
+    tenders = Sweep(
+        clock=timezone.now,
+        every_s=settings.POSTING_SWEEP_S,
+        batch=settings.TENDER_BATCH,
+        name="tender sweep",
+        work=drive_all,
+    )
+    for sweep in (posting, tenders):
+        sweep.start()
+        _sweeps.append(sweep)
 
 
 @worker_shutting_down.connect

@@ -4,10 +4,13 @@ from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
 from .settlements import Hold, Quote, Refund, RefundShare, RelativeShare, Settlement, Share
+from .tenders import CreditLine, CreditUse, SimulatedPayment, Tender, TenderRefund, TenderRule
 
 __all__ = [
     "Account",
     "CatalogueItem",
+    "CreditLine",
+    "CreditUse",
     "FeeBatch",
     "Hold",
     "LedgerTransaction",
@@ -25,6 +28,10 @@ __all__ = [
     "Scan",
     "Settlement",
     "Share",
+    "SimulatedPayment",
+    "Tender",
+    "TenderRefund",
+    "TenderRule",
     "TraceCode",
     "Visit",
     "YearToDate",

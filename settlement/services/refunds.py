@@ -21,6 +21,7 @@ from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
 from settlement.services.acceptance import write_year_to_date
 from settlement.services.desk import Desk
+from settlement.services.tender import returning as tenders
 from voucher import selectors as members
 
 POST_REFUND = "post_refund"
@@ -158,6 +159,9 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
             "DELETE FROM settlement_tracecode WHERE settlement_id = %s", (request.settlement_id,)
         )
         outbox.put(topic=POST_REFUND, subject=refund_id, now=desk.now)
+    tenders.give_back(
+        settlement_id=request.settlement_id, refund_id=refund_id, cash_fen=cash_fen, now=desk.now
+    )
     return {
         "refund_id": str(refund_id),
         "settlement_id": str(request.settlement_id),

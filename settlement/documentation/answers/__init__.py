@@ -15,6 +15,8 @@ from .bills import (
     Settled,
     SettlementRecord,
     Slip,
+    Tendered,
+    TenderPartAnswer,
 )
 from .presence import (
     Discharged,
@@ -51,6 +53,8 @@ __all__ = [
     "Settled",
     "SettlementRecord",
     "Slip",
+    "TenderPartAnswer",
+    "Tendered",
     "VisitOpened",
     "VisitRecord",
 ]
