@@ -4,13 +4,14 @@ but for what a payment service owes by name."""
 
 import os
 import random
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import transaction
-from hypothesis import HealthCheck, settings
+from django.db import DatabaseError, transaction
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -25,10 +26,11 @@ from hypothesis.stateful import (
 
 from settlement.models import CreditLine, Tender, TenderRule
 from settlement.selectors.tenders import COUNTS
-from settlement.services.tender import connections, credit
+from settlement.services.tender import connections, credit, driving, returning
 from settlement.services.tender.driving import hear
 from settlement.services.tender.simulator import Lie, SimulatedService
 from tests.ledger_checks import Balances, balances, violations
+from tests.settlement import test_tender_mutants as mutants
 from tests.settlement.tender_world import (
     bill,
     cash_of_standing_settlements,
@@ -182,7 +184,14 @@ class Counter(RuleBasedStateMachine):
             self.savepoint.__exit__(None, None, None)
 
 
-def run(world: World, now: datetime, clock: Any, *, examples: int = EXAMPLES) -> None:
+def run(
+    world: World,
+    now: datetime,
+    clock: Any,
+    *,
+    examples: int = EXAMPLES,
+    phases: Sequence[Phase] = tuple(Phase),
+) -> None:
     """Try the machine from this world."""
     tills = [world.till(), world.till(name="till 2")]
     # The server's answer key comes into being with its first answer, and must outlive an example.
@@ -197,6 +206,7 @@ def run(world: World, now: datetime, clock: Any, *, examples: int = EXAMPLES) ->
         day,
         settings=settings(
             max_examples=examples,
+            phases=phases,
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -204,10 +214,35 @@ def run(world: World, now: datetime, clock: Any, *, examples: int = EXAMPLES) ->
     )
 
 
+@pytest.fixture
+def clock(db: None, now: datetime) -> Iterator[Any]:
+    connections.connected.cache_clear()
+    with time_machine.travel(now, tick=False) as traveller:
+        yield traveller
+    connections.connected.cache_clear()
+
+
 def test_citizens_pay_what_stands_whatever_the_services_lie_about(
-    db: None, now: datetime, monkeypatch: pytest.MonkeyPatch
+    clock: Any, now: datetime
 ) -> None:
-    connections.connected.cache_clear()
-    with time_machine.travel(now, tick=False) as clock:
-        run(World.made(), now, clock)
-    connections.connected.cache_clear()
+    run(World.made(), now, clock)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        mutants.claims_are_believed,
+        mutants.no_op(returning, "give_back"),
+        mutants.no_op(driving, "_capture_failed"),
+    ],
+)
+def test_the_machine_can_fail(
+    clock: Any,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    mutate: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    world = World.made()
+    mutate(monkeypatch)
+    with pytest.raises((AssertionError, DatabaseError, ExceptionGroup)):
+        run(world, now, clock, examples=200, phases=[Phase.generate])

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from messaging import outbox
 from messaging.days import accounting_month, business_date
-from settlement.models import Tender, TenderRefund
+from settlement.models import Tender, TenderRefund, TenderRule
 from settlement.states import Actor
 
 from .moves import move, refunds_are_due
@@ -77,6 +77,16 @@ def outstanding_fen(tender: Tender) -> int:
         if row.returned_at is not None and not row.by_hand
     )
     return tender.amount_fen - relieved_fen
+
+
+def set_rule(*, merchant_id: int, capture_failed: str) -> None:
+    """What the merchant wants where a capture fails for good: debt or reverse. Raises ValueError
+    for another word."""
+    if capture_failed not in TenderRule.CaptureFailed.values:
+        raise ValueError(f"{capture_failed} is not one of {', '.join(TenderRule.CaptureFailed)}")
+    TenderRule.objects.update_or_create(
+        merchant_id=merchant_id, defaults={"capture_failed": capture_failed}
+    )
 
 
 def repay(*, tender_id: UUID, who: Actor, now: datetime) -> int:
