@@ -15,12 +15,10 @@ _sweeps: list[Sweep] = []
 
 @shared_task
 def post_outbox() -> int:
-    """Woken by a message: post everything that is due, then capture and return tenders. The message
-    itself carries nothing."""
+    """Woken by a message: post everything that is due. The message itself carries nothing."""
     limit_frozen_sessions()
-    posted = post_all(clock=timezone.now, batch=settings.POSTING_BATCH)
-    drive_all(clock=timezone.now, batch=settings.TENDER_BATCH)
-    return posted
+    # Tenders are their sweep's: payment services may take longer than a task has.
+    return post_all(clock=timezone.now, batch=settings.POSTING_BATCH)
 
 
 @shared_task

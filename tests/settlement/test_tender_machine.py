@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import DatabaseError, transaction
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -39,6 +39,7 @@ from tests.settlement.tender_world import (
     named_debts,
     part,
     pay,
+    quoted,
     run_out,
     settle,
     taken_from_citizens,
@@ -49,6 +50,10 @@ from tests.world import Reply, Till, World
 EXAMPLES = int(os.environ.get("TENDER_EXAMPLES", "25"))
 # Ends of payment codes, see the simulator.
 ENDS = ["9999", "9999", "9999", "0051", "0054", "0091", "0092"]
+KINDS = st.lists(
+    st.sampled_from(["cash", "bank_card", "wechat", "alipay", "credit"]), min_size=1, max_size=3
+)
+WAITS = st.sampled_from([0, 5, 30, 90])
 
 
 class Counter(RuleBasedStateMachine):
@@ -74,7 +79,8 @@ class Counter(RuleBasedStateMachine):
         self.clock.move_to(self.now, tick=False)
 
     @initialize(
-        lies=st.lists(st.sampled_from(list(Lie)), max_size=60),
+        # Every second is no lie, so that some bills come to an end as well.
+        lies=st.lists(st.sampled_from([*list(Lie), *[Lie.HONEST] * 6]), max_size=60),
         reverse=st.booleans(),
         limit_fen=st.sampled_from([0, 5_000, 1_000_000]),
     )
@@ -95,16 +101,7 @@ class Counter(RuleBasedStateMachine):
         assert reply.status == 201 or reply["code"] == "open_quote_elsewhere", reply.text
         return reply if reply.status == 201 else multiple()
 
-    @rule(
-        quote=quotes,
-        kinds=st.lists(
-            st.sampled_from(["cash", "bank_card", "wechat", "alipay", "credit"]),
-            min_size=1,
-            max_size=3,
-        ),
-        whole=st.booleans(),
-        end=st.sampled_from(ENDS),
-    )
+    @rule(quote=quotes, kinds=KINDS, whole=st.booleans(), end=st.sampled_from(ENDS))
     def pay_parts(self, quote: Reply, kinds: list[str], whole: bool, end: str) -> None:
         left_fen = look(self.tills[0], quote)["left_fen"]
         if left_fen < len(kinds):
@@ -128,7 +125,18 @@ class Counter(RuleBasedStateMachine):
         if not Tender.objects.filter(quote_id=quote["quote_id"]).exists():
             return multiple()
         reply = settle(self.tills[1], quote)
+        event(f"settled: {reply.body.get('code', 'accepted')}")
         return reply["settlement_id"] if reply.status == 201 else multiple()
+
+    @rule(target=settlements, kinds=KINDS, end=st.sampled_from(ENDS), wait_s=WAITS)
+    def buy(self, kinds: list[str], end: str, wait_s: int) -> Any:
+        """What most customers do: quote, pay all of it, settle."""
+        quote = quoted(self.world, self.tills[0])
+        self.pay_parts(quote, kinds, True, end)
+        self.time_passes(wait_s, awake=True)
+        if left_fen := look(self.tills[0], quote)["left_fen"]:
+            pay(self.tills[0], quote, part("cash", left_fen))
+        return self.settle(quote)
 
     @rule(quote=quotes)
     def release(self, quote: Reply) -> None:

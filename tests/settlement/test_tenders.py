@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from django.db import connection, transaction
 from django.db.utils import IntegrityError
+from django.test.utils import CaptureQueriesContext
 
 from messaging.models import InboxEntry, OutboxEntry
 from settlement.models import (
@@ -32,6 +33,7 @@ from settlement.services.tender.simulator import Lie
 from tests.ledger_checks import assert_sound, balances
 from tests.settlement.tender_world import (
     GOOD_CODE,
+    bill,
     connect,
     look,
     lying,
@@ -130,6 +132,29 @@ def test_a_declined_part_leaves_its_amount_to_be_paid_in_another_way(
     assert (answer["parts"][0]["state"], answer["left_fen"]) == ("declined", 18_600)
     pay(till, quote, part("cash"))
     assert settle(till, quote).status == 201
+
+
+def test_an_unknown_part_that_turns_out_declined_is_left_to_pay(
+    world: World, till: Till, now: datetime
+) -> None:
+    connect(lying(authorise=[Lie.LOST_ANSWER], query=[Lie.LATE]))
+    quote = quoted(world, till)
+    answer = pay(till, quote, part(payment_code="130000000000000051"))
+    assert (answer["uncertain_fen"], answer["left_fen"]) == (18_600, 0)
+    work(now + timedelta(seconds=3))
+    assert (states(quote), look(till, quote)["left_fen"]) == (["declined"], 18_600)
+
+
+def test_a_plain_settlement_runs_no_statement_more_for_tenders(world: World, till: Till) -> None:
+    with CaptureQueriesContext(connection) as statements:
+        assert till.post("settlements", bill(world, till)).status == 201
+    assert not [each for each in statements if "tender" in each["sql"]]
+    quote = quoted(world, till)
+    with CaptureQueriesContext(connection) as statements:
+        assert settle(till, quote).status == 201
+    (asked,) = [each["sql"] for each in statements if "tender" in each["sql"]]
+    # A column of a statement that runs anyway.
+    assert "FROM settlement_quote WHERE id" in asked
 
 
 def test_one_card_slip_pays_once(world: World, till: Till) -> None:
@@ -627,6 +652,28 @@ def test_a_refund_before_the_capture_waits_for_it(world: World, till: Till, now:
     till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "x"})
     run_out(now)
     assert states(quote) == ["captured"]
+    assert taken_from_citizens() == 0
+
+
+def test_a_refund_of_every_state_before_the_capture_waits_for_it(
+    world: World, till: Till, now: datetime
+) -> None:
+    connect(lying(capture=[Lie.LOST_REQUEST]))
+    quote = quoted(world, till)
+    pay(till, quote, part("wechat", 18_000), part("cash", 600))
+    settled = settle(till, quote)
+    work(now)
+    assert states(quote) == ["capturing", "captured"]
+    till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "x"})
+    assert look(till, quote)["parts"][0]["refunds"][0]["state"] == "returning"
+    second = quoted(world, till)
+    pay(till, second, part("cash", 600), part("wechat", 18_000))
+    settled = settle(till, second)
+    # Before the worker has looked at all.
+    till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "x"})
+    assert states(second) == ["received", "authorised"]
+    run_out(now)
+    assert states(quote) == states(second)[::-1] == ["captured", "captured"]
     assert taken_from_citizens() == 0
 
 

@@ -13,7 +13,7 @@ from messaging import outbox, sql
 from messaging.ids import new_id
 from settlement.models import Quote, Tender, TenderRefund
 from settlement.services.desk import Desk
-from settlement.states import sources
+from settlement.states import sources, transition
 from voucher import selectors as members
 
 from .debts import RELIEVE_DEBT
@@ -118,6 +118,7 @@ def give_back(
         Tender.objects.filter(pk=tender.pk).update(refunded_fen=tender.refunded_fen + part_fen)
         if tender.state not in sources("tender", "refund"):
             continue
+        transition("tender", tender.state, "refund", who="till")
         in_debt = tender.state == "debt"
         row = TenderRefund.objects.create(
             tender=tender,
