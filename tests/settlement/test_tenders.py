@@ -29,11 +29,12 @@ from settlement.models import (
 from settlement.services.tender import connections, credit, debts
 from settlement.services.tender.driving import drive_due, hear
 from settlement.services.tender.provider import learn
-from settlement.services.tender.simulator import Lie
+from settlement.services.tender.simulator import Lie, seeded
 from tests.ledger_checks import assert_sound, balances
 from tests.settlement.tender_world import (
     GOOD_CODE,
     bill,
+    cash_of_standing_settlements,
     connect,
     look,
     lying,
@@ -758,6 +759,51 @@ def test_a_lender_that_is_asked_twice_lends_once(world: World, till: Till) -> No
     assert provider.capture(reference).standing == "closed"
     assert CreditLine.objects.get().used_fen == 0
     assert CreditUse.objects.count() == 1
+
+
+# -- the simulator
+
+
+def test_the_same_seed_tells_the_same_lies() -> None:
+    calls = [("capture", f"r{n}", nth) for n in range(20) for nth in range(3)]
+    first, second, other = ([seeded(seed)(*call) for call in calls] for seed in (1, 1, 2))
+    assert first == second != other
+    assert set(first) == set(Lie)
+
+
+def test_with_a_seed_a_whole_day_still_comes_out_right(
+    world: World, till: Till, now: datetime
+) -> None:
+    service = connect(seeded(7))
+    for amount_fen in (18_600, 18_000, 10_000, 600):
+        quote = quoted(world, till)
+        pay(till, quote, part("wechat", amount_fen), part("cash", 18_600 - amount_fen or 1))
+        work(now)
+        settle(till, quote)
+    run_out(now)
+    service.deliver_late()
+    run_out(now)
+    assert taken_from_citizens() + named_debts() == cash_of_standing_settlements()
+
+
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [("0051", "declined"), ("0054", "authorised"), ("0091", "unknown"), ("0092", "unknown")],
+)
+def test_the_end_of_a_payment_code_brings_things_about(
+    world: World, till: Till, now: datetime, end: str, state: str
+) -> None:
+    quote = quoted(world, till)
+    code = f"13000000000000{end}"
+    assert pay(till, quote, part(payment_code=code))["parts"][0]["state"] == state
+    for seconds in range(0, 60, 5):
+        work(now + timedelta(seconds=seconds))
+    assert states(quote) == ["authorised" if end == "0091" else state]
+
+
+def test_without_the_simulator_nobody_moves_wechat_and_alipay(settings: Any) -> None:
+    settings.TENDER_SIMULATOR = False
+    assert set(connections.connected()) == {"cash", "bank_card", "credit"}
 
 
 # -- the worker
