@@ -201,12 +201,26 @@ HEARTBEATS_LATE_S = {
 POSTING_ATTEMPTS = env.int("POSTING_ATTEMPTS", default=5)
 # Where the roots of sealed batches are written besides the database.
 SEAL_FILE = Path(env.str("SEAL_FILE", default="") or VAR_DIR / "seals.log")
+# Tenders that one look takes in hand: each is a call or two of a payment service.
+TENDER_BATCH = env.int("TENDER_BATCH", default=20)
 
 # --- The product's own figures ------------------------------------------------------------------
 
 CODE_LIFETIME_S = env.int("CODE_LIFETIME_S", default=60)
 SCAN_LIFETIME_S = env.int("SCAN_LIFETIME_S", default=1800)
 QUOTE_LIFETIME_S = env.int("QUOTE_LIFETIME_S", default=120)
+# From the quote on: so long may it stay unknown whether a part of its cash was paid. Then the part
+# is cancelled at the payment service, which makes it certain, and goes back.
+TENDER_CERTAINTY_S = env.int("TENDER_CERTAINTY_S", default=360)
+# From the settlement on: so long is a capture tried again before it is made certain likewise.
+TENDER_CAPTURE_S = env.int("TENDER_CAPTURE_S", default=86_400)
+# debt or reverse: what becomes of a settlement whose payment cannot be captured, for merchants that
+# have said nothing else.
+TENDER_CAPTURE_FAILED = env.str("TENDER_CAPTURE_FAILED", default="debt")
+# WeChat and Alipay by a simulator of our own, for trying; without it they are not connected.
+TENDER_SIMULATOR = env.bool("TENDER_SIMULATOR", default=not PRODUCTION)
+# A number makes the simulator time out, repeat, reorder and lie; without one it is honest.
+TENDER_SIMULATOR_SEED = env.int("TENDER_SIMULATOR_SEED", default=None)
 MAX_LINES = env.int("MAX_LINES", default=500)
 SIGNATURE_WINDOW_S = 120
 ENROLMENT_CODE_LIFETIME_S = 86_400

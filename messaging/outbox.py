@@ -73,6 +73,18 @@ def put(*, topic: str, subject: UUID, now: datetime) -> None:
     )
 
 
+def put_chosen(*, topic: str, chosen: str, params: Sequence[Any], now: datetime) -> None:
+    """Leave a row for each `subject` of a SELECT, inside the caller's transaction. A subject that
+    has one keeps it: it is worked once for all."""
+    sql.run(
+        "INSERT INTO messaging_outboxentry"
+        " (topic, subject, created_at, attempts, due_at, last_error)"
+        f" SELECT %s, subject, %s, 0, %s, '' FROM ({chosen}) AS chosen WHERE true"
+        " ON CONFLICT (topic, subject) DO NOTHING",
+        (topic, now, now, *params),
+    )
+
+
 def work_batch(handlers: Mapping[str, Handler], *, now: datetime, limit: int, attempts: int) -> int:
     """Take up to `limit` due rows, hand them to their topics, delete them. Answers how many rows
     were done.

@@ -1,4 +1,5 @@
-"""The posting sweep: a timer inside the worker that needs neither broker nor beat.
+"""The sweeps: timers inside the worker that need neither broker nor beat, one that posts and one
+that looks after tenders.
 
 A message about new work is only a wake-up. Every few seconds the sweep looks at the database
 anyway, so a lost message, a dead broker or a missing beat cost seconds and never a posting. What is
@@ -20,6 +21,7 @@ from settlement.services.posting import post_due
 from settlement.services.reversals import reverse_overdue
 from settlement.services.sealer import SealFileDisagrees, seal_all
 from settlement.services.summariser import fold_all
+from settlement.services.tender.driving import drive_due
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +50,41 @@ def keep_books(*, clock: Callable[[], datetime], path: Path) -> None:
     fold_all()
 
 
-class Sweep(threading.Thread):
-    """Posts what is due every `every_s` seconds until stopped; survives whatever goes wrong."""
+def look_after_money(*, clock: Callable[[], datetime], batch: int) -> int:
+    """Reverse what nobody confirmed, post what is due, and keep the books of it. Answers how many
+    rows were posted."""
+    reverse_overdue(now=clock(), limit=batch)
+    done = post_all(clock=clock, batch=batch)
+    keep_books(clock=clock, path=settings.SEAL_FILE)
+    return done
 
-    def __init__(self, *, clock: Callable[[], datetime], every_s: float, batch: int) -> None:
-        super().__init__(name="posting-sweep", daemon=True)
+
+def drive_all(*, clock: Callable[[], datetime], batch: int) -> int:
+    """Look at tenders until none is due. Answers how many looks were taken.
+
+    Apart from posting, which must not wait for a payment service that does not answer.
+    """
+    done = 0
+    while looked := drive_due(now=clock(), limit=batch):
+        done += looked
+    return done
+
+
+class Sweep(threading.Thread):
+    """Does what is due every `every_s` seconds until stopped; survives whatever goes wrong."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime],
+        every_s: float,
+        batch: int,
+        name: str = "posting sweep",
+        work: Callable[..., int] | None = None,
+    ) -> None:
+        super().__init__(name=name.replace(" ", "-"), daemon=True)
+        self._work = work or look_after_money
+        self._heart = name
         self._clock = clock
         self._every_s = every_s
         self._batch = batch
@@ -64,10 +96,8 @@ class Sweep(threading.Thread):
             try:
                 close_old_connections()
                 limit_frozen_sessions()
-                reverse_overdue(now=self._clock(), limit=self._batch)
-                post_all(clock=self._clock, batch=self._batch)
-                beat("posting sweep", now=self._clock())
-                keep_books(clock=self._clock, path=settings.SEAL_FILE)
+                self._work(clock=self._clock, batch=self._batch)
+                beat(self._heart, now=self._clock())
             except Error:
                 log.warning("the sweep could not reach the database", exc_info=True)
                 self._close()

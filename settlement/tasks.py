@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from messaging.heartbeats import beat
 from settlement.services.auditing import audit_and_keep
-from settlement.sweep import Sweep, limit_frozen_sessions, post_all
+from settlement.sweep import Sweep, drive_all, limit_frozen_sessions, post_all
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ _sweeps: list[Sweep] = []
 def post_outbox() -> int:
     """Woken by a message: post everything that is due. The message itself carries nothing."""
     limit_frozen_sessions()
+    # Tenders are their sweep's: payment services may take longer than a task has.
     return post_all(clock=timezone.now, batch=settings.POSTING_BATCH)
 
 
@@ -49,12 +50,20 @@ def audit_the_ledger() -> None:
 
 @worker_init.connect
 def start_sweep(**_: Any) -> None:
-    """The sweep lives in the worker's parent process and starts before any broker answers."""
-    sweep = Sweep(
+    """The sweeps live in the worker's parent process and start before any broker answers."""
+    posting = Sweep(
         clock=timezone.now, every_s=settings.POSTING_SWEEP_S, batch=settings.POSTING_BATCH
     )
-    sweep.start()
-    _sweeps.append(sweep)
+    tenders = Sweep(
+        clock=timezone.now,
+        every_s=settings.POSTING_SWEEP_S,
+        batch=settings.TENDER_BATCH,
+        name="tender sweep",
+        work=drive_all,
+    )
+    for sweep in (posting, tenders):
+        sweep.start()
+        _sweeps.append(sweep)
 
 
 @worker_shutting_down.connect

@@ -17,12 +17,15 @@ from .settlements import (
     Share,
 )
 from .slips import SlipIssue
+from .tenders import CreditLine, CreditUse, SimulatedPayment, Tender, TenderRefund, TenderRule
 
 __all__ = [
     "Account",
     "AuditRun",
     "CatalogueItem",
     "ClosedDay",
+    "CreditLine",
+    "CreditUse",
     "DayTotal",
     "FeeBatch",
     "FoldedUpTo",
@@ -47,7 +50,11 @@ __all__ = [
     "SealKey",
     "Settlement",
     "Share",
+    "SimulatedPayment",
     "SlipIssue",
+    "Tender",
+    "TenderRefund",
+    "TenderRule",
     "ToSeal",
     "TraceCode",
     "Visit",

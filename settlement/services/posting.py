@@ -16,6 +16,9 @@ from messaging import outbox, sql
 from settlement.models import Posting
 from settlement.services.acceptance import POST_SETTLEMENT
 from settlement.services.returning import POST_REFUND
+from settlement.services.tender import debts
+from settlement.services.tender.returning import RETURN_TENDER, return_tenders
+from settlement.services.tender.settling import CAPTURE_TENDER, capture_tenders
 
 # Account name and signed amount in fen.
 Leg = tuple[str, int]
@@ -116,6 +119,21 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     )
 
 
+def post_debts(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of parts of cash that could not be captured."""
+    _post(debts.owed(subjects, now), now=now)
+
+
+def post_relief(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of what refunds take back of such debts."""
+    _post(debts.relieved(subjects, now), now=now)
+
+
+def post_repayments(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of such debts that were repaid."""
+    _post(debts.repaid(subjects, now), now=now)
+
+
 def _with_legs(
     rows: Sequence[tuple[Any, ...]],
     shares: Mapping[UUID, list[tuple[str, int]]],
@@ -199,6 +217,11 @@ def _post(
 HANDLERS: dict[str, outbox.Handler] = {
     POST_SETTLEMENT: post_settlements,
     POST_REFUND: post_refunds,
+    CAPTURE_TENDER: capture_tenders,
+    RETURN_TENDER: return_tenders,
+    debts.OWE_DEBT: post_debts,
+    debts.RELIEVE_DEBT: post_relief,
+    debts.REPAY_DEBT: post_repayments,
 }
 
 

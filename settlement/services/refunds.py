@@ -29,6 +29,7 @@ from settlement.selectors.standing import Standing, StandingLine, standing
 from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.returning import Return, ReturnedPart, write_return
+from settlement.services.tender import returning as tenders
 from voucher import selectors as members
 
 
@@ -75,7 +76,7 @@ class _Wish:
     remaining_fen: dict[int, int] = field(default_factory=dict)
 
 
-def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
+def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[str, Any]:
     """Return a settlement of this merchant, or a part. No live scan is needed: it is named.
 
     Raises NotFound, AlreadyRefunded, FieldInvalid, RefundTooMuch, RefundWholeOnly,
@@ -99,6 +100,7 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
         wish.parts,
         wish.remaining_fen,
         reason=request.reason,
+        kind=kind,
         accept_payment_fen=request.accept_payment_fen,
     )
 
@@ -182,6 +184,12 @@ def book(
         kind=kind,
     )
     refund_id = write_return(desk, planned)
+    tenders.give_back(
+        settlement_id=found.settlement_id,
+        refund_id=refund_id,
+        cash_fen=back.get("cash", 0),
+        now=desk.now,
+    )
     return {
         "refund_id": str(refund_id),
         "settlement_id": str(found.settlement_id),
