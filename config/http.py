@@ -93,6 +93,10 @@ STATUS: dict[str, int] = {
     "enrolment_code_used": 409,
     "key_in_use": 409,
     "public_key_invalid": 422,
+    # Shifts.
+    "shift_open": 409,
+    "shift_closed": 409,
+    "shift_of_another": 403,
 }
 TRY_AGAIN = 503
 
@@ -109,6 +113,9 @@ SUCCESS: dict[str, int] = {
     "release": 200,
     "settle": 201,
     "refund": 201,
+    "open_shift": 201,
+    "close_shift": 200,
+    "compare_totals": 200,
 }
 
 

@@ -4,6 +4,7 @@ from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
 from .settlements import Hold, Quote, Refund, RefundShare, RelativeShare, Settlement, Share
+from .shifts import Shift
 
 __all__ = [
     "Account",
@@ -25,6 +26,7 @@ __all__ = [
     "Scan",
     "Settlement",
     "Share",
+    "Shift",
     "TraceCode",
     "Visit",
     "YearToDate",

@@ -21,6 +21,7 @@ from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
 from settlement.services.acceptance import write_year_to_date
 from settlement.services.desk import Desk
+from settlement.services.shifts import stand_at_till
 from voucher import selectors as members
 
 POST_REFUND = "post_refund"
@@ -36,8 +37,9 @@ class AlreadyRefunded(Refusal):
 def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
     """Return a settlement of this merchant. No live scan is needed: the settlement is named.
 
-    Raises NotFound, AlreadyRefunded.
+    Raises NotFound, AlreadyRefunded; TryAgain when its shift was just closed.
     """
+    desk = stand_at_till(desk)
     row = sql.fetch_one(
         "SELECT member_id, relative_fen FROM settlement_settlement"
         " WHERE id = %s AND merchant_id = %s",

@@ -44,6 +44,7 @@ from settlement.services.pricing import (
 )
 from settlement.services.quotes import QuoteNotLive
 from settlement.services.scans import check_member
+from settlement.services.shifts import stand_at_till
 from voucher import selectors as members
 
 
@@ -72,8 +73,9 @@ def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
     """Accept a bill. Answers the settlement as the API document shows it.
 
     Raises whatever `price` raises, and NotFound, QuoteNotLive, QuoteExpired, LineChanged,
-    CashDiffers, PrescriptionExhausted, TraceCodeUsed.
+    CashDiffers, PrescriptionExhausted, TraceCodeUsed; TryAgain when its shift was just closed.
     """
+    desk = stand_at_till(desk)
     if request.quote_id is not None:
         acceptance = _from_quote(desk, request)
     else:

@@ -26,12 +26,14 @@ from .presence import (
     VisitRecord,
 )
 from .shapes import AnswerShape, Problem
+from .shifts import Compared, ShiftRecord, Totals
 from .terminals import AnswerKeys, CatalogueFound, Enrolled, Items, Rolled, Saved
 
 __all__ = [
     "AnswerKeys",
     "AnswerShape",
     "CatalogueFound",
+    "Compared",
     "Discharged",
     "Enrolled",
     "Estimated",
@@ -50,7 +52,9 @@ __all__ = [
     "ScanAnswer",
     "Settled",
     "SettlementRecord",
+    "ShiftRecord",
     "Slip",
+    "Totals",
     "VisitOpened",
     "VisitRecord",
 ]
