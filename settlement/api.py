@@ -74,7 +74,7 @@ class ReadEndpoint(SignedEndpoint):
         # Only what the address and the endpoint name: a query that nobody asked for is not read.
         asked = {each.name: params[each.name] for each in self.parameters if each.name in params}
         found = operations.look(
-            self.reading, terminal=terminal, now=now, **{**asked, **self.kwargs}
+            self.reading, terminal=terminal, now=now, params={**asked, **self.kwargs}
         )
         return Answer(status=200, body=to_json(found))
 

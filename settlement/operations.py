@@ -169,12 +169,17 @@ def _uuid(field: str, value: Any) -> UUID:
         raise FieldInvalid(param=field, field=field, problem="not an identifier") from None
 
 
-def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
-    """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund,
-    slip, items, catalogue, outcome, totals, shift, shift_here. Raises NotFound, OutcomeUnknown,
-    FieldInvalid; and MerchantSuspended or AgreementNotInForce for what is more than the record of
-    what was done."""
+def look(
+    name: str, *, terminal: TerminalFacts, now: datetime, params: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read something of this merchant's; `params` holds what the address and its query name.
+
+    Names: scan, visit, visits_today, settlement, refund, slip, items, catalogue, outcome, totals,
+    shift, shift_here. Raises NotFound, OutcomeUnknown, FieldInvalid; and MerchantSuspended or
+    AgreementNotInForce for what is more than the record of what was done.
+    """
     merchant_id = terminal.merchant_id
+    params = params or {}
     if name not in RECORDS:
         institutions.check_merchant(terminal)
     match name:

@@ -95,7 +95,7 @@ def look(request: HttpRequest, *, name: str, now: datetime) -> Answer:
         raise FieldInvalid(param=needed, field=needed, problem=_("is missing"))
     given = {key: value for key, value in request.GET.items() if key in _PARAMETERS}
     terminal = _terminal(operator, now=now)
-    return as_answer(operations.look(name, terminal=terminal, now=now, **given))
+    return as_answer(operations.look(name, terminal=terminal, now=now, params=given))
 
 
 def _page(request: HttpRequest, page: str, template: str) -> HttpResponse:
