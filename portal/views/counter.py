@@ -35,6 +35,7 @@ READS = {
     "outcome": "idempotency_key",
     "scan": "scan_id",
     "settlement": "settlement_id",
+    "shift_here": "",
     "visit": "visit_id",
     "visits_today": "",
 }

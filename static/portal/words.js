@@ -14,6 +14,9 @@ const PAYERS = {
   relative_account: () => gettext("A relative's account"),
   cash: () => gettext("Cash"),
 };
+const TENDERS = {
+  cash: () => gettext("Cash"),
+};
 const REASONS = {
   not_in_catalogue: () => gettext("Not in the catalogue: no fund pays for it"),
   unmapped: () => gettext("Not mapped to a national code: no fund pays for it"),
@@ -86,6 +89,7 @@ const STATES = {
 const look = (table) => (word) => (table[word] ? table[word]() : String(word ?? ""));
 
 export const payer = look(PAYERS);
+export const tender = look(TENDERS);
 export const reason = look(REASONS);
 export const scheme = look(SCHEMES);
 export const category = look(CATEGORIES);
