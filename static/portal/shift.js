@@ -37,13 +37,14 @@ function sumsTable(caption, names, rows) {
     "div",
     {},
     h("h3", {}, caption),
-    rows.length
-      ? h("table", { class: "small sums" }, head(...names), h("tbody", {}, rows))
-      : h("p", { class: "muted small" }, gettext("Nothing yet.")),
+    h("table", { class: "small sums" }, head(...names), h("tbody", {}, rows)),
   );
 }
 
 function sums(figures) {
+  if (!figures.settlements && !figures.refunds) {
+    return h("p", { class: "muted" }, gettext("Nothing was settled here yet."));
+  }
   return h(
     "div",
     { class: "shift-sums" },
@@ -54,25 +55,25 @@ function sums(figures) {
         ...figures.payers.map((row) =>
           h("tr", {}, h("td", {}, payer(row.payer)), cell(row.settled_fen), cell(row.refunded_fen), cell(row.net_fen)),
         ),
-        figures.payers.length
-          ? h(
-              "tr",
-              { class: "sum-row" },
-              h("td", {}, gettext("Total")),
-              cell(figures.settled_fen),
-              cell(figures.refunded_fen),
-              cell(figures.net_fen),
-            )
-          : null,
-      ].filter(Boolean),
+        h(
+          "tr",
+          { class: "sum-row" },
+          h("td", {}, gettext("Total")),
+          cell(figures.settled_fen),
+          cell(figures.refunded_fen),
+          cell(figures.net_fen),
+        ),
+      ],
     ),
-    sumsTable(
-      gettext("What members paid themselves"),
-      [gettext("Tender"), gettext("Received"), gettext("Given back"), gettext("Net")],
-      figures.tenders.map((row) =>
-        h("tr", {}, h("td", {}, tender(row.tender)), cell(row.received_fen), cell(row.given_back_fen), cell(row.net_fen)),
-      ),
-    ),
+    figures.tenders.length
+      ? sumsTable(
+          gettext("What members paid themselves"),
+          [gettext("Tender"), gettext("Received"), gettext("Given back"), gettext("Net")],
+          figures.tenders.map((row) =>
+            h("tr", {}, h("td", {}, tender(row.tender)), cell(row.received_fen), cell(row.given_back_fen), cell(row.net_fen)),
+          ),
+        )
+      : null,
   );
 }
 
@@ -108,7 +109,11 @@ function show(answer) {
         ]
       : [
           h("span", { class: "tag" }, gettext("None open")),
-          h("span", {}, `${gettext("Today")} ${interpolate(gettext("%s settled"), [answer.today.settlements])} ${yuan(answer.today.net_fen)}`),
+          h(
+            "span",
+            {},
+            interpolate(gettext("Today %s settled, %s net"), [answer.today.settlements, yuan(answer.today.net_fen)]),
+          ),
         ]),
   );
   const last = part(root, "last");
@@ -118,7 +123,7 @@ function show(answer) {
   part(root, "open-form").hidden = Boolean(shift);
   part(root, "close-form").hidden = !shift;
   part(root, "totals").replaceChildren(
-    ...(shift ? [sums(shift), drawer(shift)] : [h("p", { class: "muted small" }, gettext("Today at this till")), sums(answer.today)]),
+    ...(shift ? [sums(shift), drawer(shift)] : [h("p", { class: "label" }, gettext("Today at this till")), sums(answer.today)]),
   );
   name();
 }
@@ -145,16 +150,18 @@ async function act(operation, sent, query, done) {
   busy = true;
   root.inert = true;
   say(state, "");
+  let record = null;
   try {
-    const record = await new Intent(operation, sent, { query }).send({ doubt: (text) => say(state, text, "warn") });
-    done(record);
+    record = await new Intent(operation, sent, { query }).send({ doubt: (text) => say(state, text, "warn") });
+    say(state, "");
   } catch (error) {
     say(state, error.message, "bad");
-  } finally {
-    busy = false;
-    root.inert = false;
   }
+  busy = false;
+  // First what is so now, then what came of it: also a refusal may say that it was done before.
   await refresh();
+  root.inert = false;
+  if (record) done(record);
 }
 
 part(root, "open-form").addEventListener("submit", (event) => {
@@ -164,6 +171,7 @@ part(root, "open-form").addEventListener("submit", (event) => {
   act("open_shift", { opening_float_fen: fen }, {}, () => {
     part(root, "float").value = "";
     body.hidden = true;
+    name();
   });
 });
 
@@ -176,6 +184,7 @@ part(root, "close-form").addEventListener("submit", (event) => {
     const [text, kind] = outcome(record);
     say(state, `${gettext("The shift is closed.")} ${text} `, kind);
     state.append(h("a", { href: slipUrl(record.shift_id), target: "_blank", rel: "opener" }, gettext("Print the hand-over slip")));
+    state.focus();
   });
 });
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import PHONE, Visitor
+from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.scanning import code_on, type_as_scanner
 from tests.browser.test_look import UNNAMED, WEAK_TEXTS
 from tests.browser.test_pharmacy_page import fen
@@ -82,10 +82,13 @@ def test_a_shift_is_opened_sold_in_and_closed_with_the_count(
     slip.wait_for_load_state()
     assert re.search(r"短款\s*¥1\.00", slip.locator("article").inner_text())
     assert slip.locator("[data-print]").is_visible()
-    for size in (PHONE, {"width": 1280, "height": 800}):
-        slip.set_viewport_size(size)
-        assert slip.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        assert slip.evaluate(WEAK_TEXTS) == []
+    for language in ("zh-hans", "en"):
+        for size in (DESKTOP, PHONE):
+            slip.set_viewport_size(size)
+            assert slip.evaluate("document.documentElement.scrollWidth") <= size["width"], language
+            assert slip.evaluate(WEAK_TEXTS) == []
+        slip.click("[name=language]")
+        slip.wait_for_load_state()
 
 
 @pytest.mark.parametrize(
