@@ -45,11 +45,11 @@ TABLES = {
     " name, quantity, unit_price, amount_fen, split_pack, trace_codes, prescription_number",
     "settlement_quote": "id, scan_id, member_id, merchant_id, terminal_id, policy_id, state,"
     " reads_year_to_date, total_fen, bill, inputs, result, quoted_at, expires_at",
-    "settlement_hold": "id, quote_id, account_id, amount_fen",
+    "settlement_hold": "id, quote_id, account_id, amount_fen, relative",
     "settlement_settlement": "id, visit_id, scan_id, quote_id, member_id, merchant_id, terminal_id,"
     " operator, member_seq, state, benefit_kind, disease_code, area_code, policy_id,"
     " engine_version, service_date, business_date, benefit_year, accounting_month, total_fen,"
-    " fund_fen, account_fen, cash_fen, refunded_fen, inputs, result, trace_hash, accepted_at,"
+    " fund_fen, account_fen, relative_fen, cash_fen, refunded_fen, inputs, result, trace_hash, accepted_at,"
     " posted_at",
     "settlement_share": "id, settlement_id, payer, amount_fen",
     "settlement_ledgertransaction": "id, key, kind, area_code, business_date, accounting_month,"
@@ -118,7 +118,7 @@ class _Pattern:
         self.total_fen = result.total_fen
         self.account_fen = result.account_fen
         self.money = (
-            f"{result.total_fen}\t{result.fund_fen}\t{result.account_fen}\t{result.cash_fen}"
+            f"{result.total_fen}\t{result.fund_fen}\t{result.account_fen}\t0\t{result.cash_fen}"
         )
         self.shares = [(share.payer, share.amount_fen) for share in result.shares]
         self.inputs = escaped(to_json(benefits.canonical_inputs(**arguments)))  # type: ignore[arg-type]
@@ -238,7 +238,7 @@ def _rows(
             if pattern.account_fen:
                 ids["settlement_hold"] += 1
                 lines["settlement_hold"].append(
-                    f"{ids['settlement_hold']}\t{quote}\t{member}\t{pattern.account_fen}"
+                    f"{ids['settlement_hold']}\t{quote}\t{member}\t{pattern.account_fen}\tf"
                 )
         lines["settlement_settlement"].append(
             f"{settlement}\t{visit}\t{scan}\t{quote}\t{member}\t{merchant}\t{terminal}\t\t{seq}\tposted"

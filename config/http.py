@@ -107,6 +107,10 @@ STATUS: dict[str, int] = {
     "enrolment_code_used": 409,
     "key_in_use": 409,
     "public_key_invalid": 422,
+    # Shifts.
+    "shift_open": 409,
+    "shift_closed": 409,
+    "shift_of_another": 403,
 }
 TRY_AGAIN = 503
 
@@ -126,6 +130,9 @@ SUCCESS: dict[str, int] = {
     "refund": 201,
     "reverse": 200,
     "confirm": 200,
+    "open_shift": 201,
+    "close_shift": 200,
+    "compare_totals": 200,
 }
 
 

@@ -224,8 +224,8 @@ class SignedEndpoint(APIView):
                 answer = self._counted(_REFUSALS[problem_found.code](), actor, request_id, now)
             except Refusal as refusal:
                 answer = self._counted(refusal, actor, request_id, now)
-            except (OperationalError, InterfaceError):
-                log.warning("transient database trouble", exc_info=True)
+            except (TryAgain, OperationalError, InterfaceError):
+                log.warning("passing trouble", exc_info=True)
                 answer = try_again(request_id=request_id)
             signed = signatures.request_signature(headers)
             try:

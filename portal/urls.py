@@ -5,7 +5,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund, slips, trying, workbench
+from portal.views import citizen, counter, entrance, fund, shifts, slips, trying, workbench
 
 app_name = "portal"
 
@@ -24,6 +24,7 @@ urlpatterns = [
     path("counter/clinic/", counter.clinic, name="clinic"),
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),
     path("counter/look/<slug:name>", counter.look, name="look"),
+    path("counter/shifts/<uuid:shift_id>/", shifts.page, name="handover"),
     path("slips/<uuid:settlement_id>/", slips.page, name="slip"),
     path("slips/<uuid:settlement_id>/issue/", slips.issue, name="slip_issue"),
     path("slips/<uuid:settlement_id>.json", slips.data, name="slip_data"),

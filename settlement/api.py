@@ -6,6 +6,7 @@ very structs, so that it cannot say something else.
 
 from datetime import date, datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -73,7 +74,7 @@ class ReadEndpoint(SignedEndpoint):
         # Only what the address and the endpoint name: a query that nobody asked for is not read.
         asked = {each.name: params[each.name] for each in self.parameters if each.name in params}
         found = operations.look(
-            self.reading, terminal=terminal, now=now, **{**asked, **self.kwargs}
+            self.reading, terminal=terminal, now=now, params={**asked, **self.kwargs}
         )
         return Answer(status=200, body=to_json(found))
 
@@ -239,6 +240,54 @@ class RefundRecordEndpoint(ReadEndpoint):
 
     reading = "refund"
     route = "refunds/{refund_id}"
+
+
+@documented
+class OpenShiftEndpoint(WriteEndpoint):
+    """Begin a shift at this terminal with what is in the drawer (开班)."""
+
+    operation = "open_shift"
+    route = "shifts"
+
+
+@documented
+class ShiftRecordEndpoint(ReadEndpoint):
+    """A shift of this merchant: its sums and its drawer."""
+
+    reading = "shift"
+    route = "shifts/{shift_id}"
+
+
+@documented
+class CloseShiftEndpoint(WriteEndpoint):
+    """End a shift with what was counted in the drawer (交班)."""
+
+    operation = "close_shift"
+    route = "shifts/{shift_id}/close"
+
+
+@documented
+class TotalsEndpoint(ReadEndpoint):
+    """What was settled and refunded in a day or a shift, by payer and tender."""
+
+    reading = "totals"
+    route = "totals"
+    parameters = (
+        OpenApiParameter("day", date, description="a Beijing day; today when absent"),
+        OpenApiParameter("shift", UUID, description="a shift, in place of a day"),
+        OpenApiParameter("terminal", int, description="only this terminal of yours"),
+        OpenApiParameter(
+            "operator", str, description="only this operator; empty: where none is named"
+        ),
+    )
+
+
+@documented
+class CompareTotalsEndpoint(WriteEndpoint):
+    """Compare your own figures with ours, and find what differs (对账)."""
+
+    operation = "compare_totals"
+    route = "totals/compare"
 
 
 @documented

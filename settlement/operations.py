@@ -29,8 +29,10 @@ from settlement import tasks
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    CloseShiftRequest,
     ConfirmRequest,
     DischargeRequest,
+    OpenShiftRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
@@ -40,17 +42,20 @@ from settlement.requests import (
     ScanRequest,
     SettleRequest,
     TenderRequest,
+    TotalsComparison,
 )
-from settlement.selectors import records
+from settlement.selectors import records, shifts
 from settlement.selectors.catalogue import search as search_catalogue
 from settlement.selectors.days import day_lock
 from settlement.selectors.tenders import tender_record
+from settlement.services.comparison import compare_totals
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
 from settlement.services.reversals import confirm, reverse
 from settlement.services.scans import record_scan
 from settlement.services.settlements import settle
+from settlement.services.shifts import close_shift, open_shift
 from settlement.services.slips import issue_slip
 from settlement.services.tender.taking import ask, take
 from settlement.services.visits import add_fees, discharge, open_a_visit, pick_up, prescribe
@@ -61,8 +66,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A write: what it takes, what does it, which ids its address carries, whether something must
-    be posted after it, whether its answer names a person in full, and what goes on after its commit
-    and answers anew, because it waits for others."""
+    be posted after it, whether its answer names a person in full, what goes on after its commit and
+    answers anew, because it waits for others, and whether it only concerns what was done before."""
 
     shape: type[Payload]
     service: Callable[..., dict[str, Any]]
@@ -70,6 +75,7 @@ class Operation:
     posts: bool = False
     private: bool = False
     afterwards: Callable[..., dict[str, Any]] | None = None
+    past: bool = False
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -87,11 +93,27 @@ OPERATIONS: dict[str, Operation] = {
     "refund": Operation(RefundRequest, refund, posts=True),
     "reverse": Operation(ReverseRequest, reverse, posts=True),
     "confirm": Operation(ConfirmRequest, confirm, ids=("settlement_id",)),
+    "open_shift": Operation(OpenShiftRequest, open_shift),
+    # An institution that was suspended at noon still counts its drawers in the evening.
+    "close_shift": Operation(CloseShiftRequest, close_shift, ids=("shift_id",), past=True),
+    "compare_totals": Operation(TotalsComparison, compare_totals, past=True),
 }
 
 
 # What a merchant may look up although it may do nothing new: what is its own, not a person's cover.
-RECORDS = frozenset({"settlement", "slip", "refund", "outcome", "items", "tender"})
+RECORDS = frozenset(
+    {
+        "settlement",
+        "slip",
+        "refund",
+        "outcome",
+        "items",
+        "tender",
+        "totals",
+        "shift",
+        "shift_here",
+    }
+)
 
 
 def perform(
@@ -121,7 +143,8 @@ def perform(
     done: list[tuple[Payload, dict[str, Any], dict[str, UUID]]] = []
 
     def work() -> Answer:
-        institutions.check_merchant(terminal)
+        if not operation.past:
+            institutions.check_merchant(terminal)
         payload = decode(operation.shape, body)
         arguments = {key_: _uuid(key_, ids.get(key_, "")) for key_ in operation.ids}
         result = operation.service(desk, payload, **arguments)
@@ -180,12 +203,17 @@ def _uuid(field: str, value: Any) -> UUID:
         raise FieldInvalid(param=field, field=field, problem="not an identifier") from None
 
 
-def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
-    """Read something of this merchant's. Names: scan, visit, visits_today, tender, settlement,
-    refund, slip, items, catalogue, outcome. Raises NotFound, OutcomeUnknown, SlipNotReproducible,
-    FieldInvalid; and MerchantSuspended or AgreementNotInForce for what is more than the record of
-    what was done."""
+def look(
+    name: str, *, terminal: TerminalFacts, now: datetime, params: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read something of this merchant's; `params` holds what the address and its query name.
+
+    Names: scan, visit, visits_today, tender, settlement, refund, slip, items, catalogue, outcome,
+    totals, shift, shift_here. Raises NotFound, OutcomeUnknown, SlipNotReproducible, FieldInvalid;
+    and MerchantSuspended or AgreementNotInForce for what is more than the record of what was done.
+    """
     merchant_id = terminal.merchant_id
+    params = params or {}
     if name not in RECORDS:
         institutions.check_merchant(terminal)
     match name:
@@ -242,6 +270,16 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
             return records.refund(
                 refund_id=_uuid("refund_id", params["refund_id"]), merchant_id=merchant_id
             )
+        case "totals":
+            return _totals(merchant_id, now, params)
+        case "shift":
+            return shifts.shift(
+                shift_id=_uuid("shift_id", params["shift_id"]), merchant_id=merchant_id
+            )
+        case "shift_here":
+            return shifts.shift_here(
+                terminal_id=terminal.terminal_id, merchant_id=merchant_id, now=now
+            )
     raise LookupError(name)
 
 
@@ -261,13 +299,37 @@ def _limit(params: dict[str, Any]) -> int:
 
 
 def _catalogue(area_code: str, now: datetime, params: dict[str, Any]) -> dict[str, Any]:
-    day = business_date(now)
-    if asked := str(params.get("day", "")):
-        try:
-            day = date.fromisoformat(asked)
-        except ValueError:
-            raise FieldInvalid(param="day", field="day", problem="not a day") from None
+    day = _day(params) or business_date(now)
     found = search_catalogue(
         area_code=area_code, text=str(params.get("query", "")), day=day, limit=_limit(params)
     )
     return {"items": [asdict(entry) for entry in found]}
+
+
+def _day(params: dict[str, Any]) -> date | None:
+    asked = str(params.get("day", ""))
+    if not asked:
+        return None
+    try:
+        return date.fromisoformat(asked)
+    except ValueError:
+        raise FieldInvalid(param="day", field="day", problem="not a day") from None
+
+
+def _totals(merchant_id: int, now: datetime, params: dict[str, Any]) -> dict[str, Any]:
+    shift_id = _uuid("shift", params["shift"]) if params.get("shift") else None
+    day = _day(params)
+    if day is None and shift_id is None:
+        day = business_date(now)
+    terminal = str(params.get("terminal", ""))
+    # As long as the column's numbers: a database refuses others in its own way.
+    if terminal and not (terminal.isascii() and terminal.isdigit() and len(terminal) < 19):
+        raise FieldInvalid(param="terminal", field="terminal", problem="not a number")
+    operator = params.get("operator")
+    return shifts.period_totals(
+        merchant_id=merchant_id,
+        day=day,
+        shift_id=shift_id,
+        terminal_id=int(terminal) if terminal else None,
+        operator=None if operator is None else str(operator)[:30],
+    )

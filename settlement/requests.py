@@ -267,3 +267,63 @@ class PickUpRequest(Payload, frozen=True):
 
     scan_id: UUID
     settlement_id: UUID
+
+
+class OpenShiftRequest(Payload, frozen=True):
+    """Begin a shift with what is in the drawer. `operator` is whoever answers for it."""
+
+    opening_float_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)]
+    operator: Annotated[str, Meta(max_length=30)] = ""
+
+
+class CloseShiftRequest(Payload, frozen=True):
+    """End a shift with what was counted in the drawer, by the operator who opened it."""
+
+    counted_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)]
+    operator: Annotated[str, Meta(max_length=30)] = ""
+
+
+class ListedSettlement(Payload, frozen=True):
+    """A settlement as the merchant has it."""
+
+    settlement_id: UUID
+    total_fen: int
+
+    @property
+    def id(self) -> UUID:
+        """Which one it is."""
+        return self.settlement_id
+
+
+class ListedRefund(Payload, frozen=True):
+    """A refund as the merchant has it."""
+
+    refund_id: UUID
+    total_fen: int
+
+    @property
+    def id(self) -> UUID:
+        """Which one it is."""
+        return self.refund_id
+
+
+OwnFen = Annotated[int, Meta(ge=-MOST_FEN, le=MOST_FEN)]
+OwnFigures = Annotated[dict[Word, OwnFen], Meta(max_length=50)]
+
+
+class TotalsComparison(Payload, frozen=True):
+    """The merchant's own figures of a day or a shift. By payer and by tender: settled less
+    refunded, in fen; a name that is missing is nothing. What is absent is not compared."""
+
+    day: date | None = None
+    shift_id: UUID | None = None
+    terminal_id: int | None = None
+    operator: Annotated[str, Meta(max_length=30)] | None = None
+    payers: OwnFigures | None = None
+    tenders: OwnFigures | None = None
+    settlements: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    refunds: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
+    # With each difference the settlements and refunds that make up our figure.
+    show_rows: bool = False
+    settlement_list: Annotated[list[ListedSettlement], Meta(max_length=10_000)] | None = None
+    refund_list: Annotated[list[ListedRefund], Meta(max_length=10_000)] | None = None

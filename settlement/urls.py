@@ -24,6 +24,11 @@ urlpatterns = [
     path("reversals", api.ReverseEndpoint.as_view()),
     path("settlements/<str:settlement_id>/confirm", api.ConfirmEndpoint.as_view()),
     path("refunds/<str:refund_id>", api.RefundRecordEndpoint.as_view()),
+    path("shifts", api.OpenShiftEndpoint.as_view()),
+    path("shifts/<str:shift_id>", api.ShiftRecordEndpoint.as_view()),
+    path("shifts/<str:shift_id>/close", api.CloseShiftEndpoint.as_view()),
+    path("totals", api.TotalsEndpoint.as_view()),
+    path("totals/compare", api.CompareTotalsEndpoint.as_view()),
     path("catalogue", api.CatalogueEndpoint.as_view()),
     path("outcomes/<path:idempotency_key>", api.OutcomeEndpoint.as_view()),
 ]

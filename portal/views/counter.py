@@ -40,6 +40,7 @@ READS = {
     "outcome": "idempotency_key",
     "scan": "scan_id",
     "settlement": "settlement_id",
+    "shift_here": "",
     "visit": "visit_id",
     "visits_today": "",
 }
@@ -100,7 +101,7 @@ def look(request: HttpRequest, *, name: str, now: datetime) -> Answer:
         raise FieldInvalid(param=needed, field=needed, problem=_("is missing"))
     given = {key: value for key, value in request.GET.items() if key in _PARAMETERS}
     terminal = _terminal(operator, now=now)
-    return as_answer(operations.look(name, terminal=terminal, now=now, **given))
+    return as_answer(operations.look(name, terminal=terminal, now=now, params=given))
 
 
 def _stays(merchant: Merchant, *, now: datetime) -> dict[str, Any]:

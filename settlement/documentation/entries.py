@@ -12,8 +12,10 @@ from messaging.bodies import Payload
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    CloseShiftRequest,
     ConfirmRequest,
     DischargeRequest,
+    OpenShiftRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
@@ -23,6 +25,7 @@ from settlement.requests import (
     ScanRequest,
     SettleRequest,
     TenderRequest,
+    TotalsComparison,
 )
 
 from . import answers
@@ -33,6 +36,7 @@ TAGS = {
     "scans": "A code presented for a declared use: who is covered, and for what.",
     "visits": "A clinic's or hospital's visit: 挂号, 就诊, 取药.",
     "bills": "Who pays what: estimates, quotes, settlements, slips, refunds.",
+    "shifts": "Who stands at a till from when to when, what it took, and whether your books agree.",
     "outcomes": "What became of a request whose answer was lost.",
     "keys": "Published keys. No signature needed.",
 }
@@ -387,6 +391,56 @@ ENTRIES: dict[str, Entry] = {
     ),
     "look_refund": Entry(
         "bills", 200, answers.RefundRecord, None, "", ("field_invalid", "not_found")
+    ),
+    "open_shift": Entry(
+        "shifts",
+        201,
+        answers.ShiftRecord,
+        OpenShiftRequest,
+        "One open shift a terminal. Whatever the terminal settles or refunds from now on and "
+        "before the shift is closed belongs to it, and bears the `operator` you name here. Of "
+        "`shift_open` the problem's `shift_id` says which one is open. Selling needs no shift.",
+        ("shift_open",),
+    ),
+    "close_shift": Entry(
+        "shifts",
+        200,
+        answers.ShiftRecord,
+        CloseShiftRequest,
+        "By the same terminal and the same `operator` that opened it. What you counted is compared "
+        "with the float and the cash received less the cash given back; the difference is kept. A "
+        "settlement on its way at this moment is either in these sums or, sent again after "
+        "`try_again`, in the next shift.",
+        ("not_found", "shift_of_another", "shift_closed"),
+    ),
+    "look_shift": Entry(
+        "shifts",
+        200,
+        answers.ShiftRecord,
+        None,
+        "While it is open the sums are those of this moment.",
+        ("field_invalid", "not_found"),
+    ),
+    "look_totals": Entry(
+        "shifts",
+        200,
+        answers.Totals,
+        None,
+        "Of the whole institution, or narrowed; `parts` has the same by terminal and operator. A "
+        "refund counts on the day, and at the till, where it was given back.",
+        ("field_invalid", "not_found"),
+    ),
+    "compare_totals": Entry(
+        "shifts",
+        200,
+        answers.Compared,
+        TotalsComparison,
+        "Give a `day` or a `shift_id`, and of your figures what you have. `payers` and `tenders` "
+        "are settled less refunded. With `show_rows` each difference comes with what makes up our "
+        "figure; with `settlement_list` or `refund_list` you learn which of yours we do not have, "
+        "which of ours you do not, and which are not of the same total. At most 500 rows a list; "
+        "`left_off` counts the others. It is answered as of the first time that its key was sent.",
+        ("not_found",),
     ),
     "look_outcome": Entry(
         "outcomes",

@@ -16,6 +16,7 @@ from .settlements import (
     Settlement,
     Share,
 )
+from .shifts import Shift
 from .slips import SlipIssue
 from .tenders import CreditLine, CreditUse, SimulatedPayment, Tender, TenderRefund, TenderRule
 
@@ -50,6 +51,7 @@ __all__ = [
     "SealKey",
     "Settlement",
     "Share",
+    "Shift",
     "SimulatedPayment",
     "SlipIssue",
     "Tender",

@@ -29,6 +29,7 @@ from settlement.selectors.standing import Standing, StandingLine, standing
 from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.returning import Return, ReturnedPart, write_return
+from settlement.services.shifts import stand_at_till
 from settlement.services.tender import returning as tenders
 from voucher import selectors as members
 
@@ -80,8 +81,9 @@ def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[
     """Return a settlement of this merchant, or a part. No live scan is needed: it is named.
 
     Raises NotFound, AlreadyRefunded, FieldInvalid, RefundTooMuch, RefundWholeOnly,
-    RefundLastFirst, RefundNeedsPayment.
+    RefundLastFirst, RefundNeedsPayment; TryAgain when its shift was just closed.
     """
+    desk = stand_at_till(desk)
     row = sql.fetch_one(
         "SELECT member_id, relative_fen FROM settlement_settlement"
         " WHERE id = %s AND merchant_id = %s",

@@ -45,6 +45,7 @@ from settlement.services.pricing import (
 )
 from settlement.services.quotes import QuoteExpired, QuoteNotLive
 from settlement.services.scans import check_member
+from settlement.services.shifts import stand_at_till
 from settlement.services.tender import returning as tenders
 from settlement.services.tender.settling import check_paid
 from voucher import selectors as members
@@ -68,8 +69,10 @@ def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
     """Accept a bill. Answers the settlement as the API document shows it.
 
     Raises whatever `price` raises, and NotFound, QuoteNotLive, QuoteExpired, LineChanged,
-    CashDiffers, PrescriptionExhausted, TraceCodeUsed, and DayClosedMeanwhile.
+    CashDiffers, PrescriptionExhausted, TraceCodeUsed, DayClosedMeanwhile; TryAgain when its shift
+    was just closed.
     """
+    desk = stand_at_till(desk)
     try:
         return _settle(desk, request)
     except Refusal as refusal:

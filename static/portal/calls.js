@@ -112,7 +112,10 @@ export class Intent {
       sessionStorage.setItem(PENDING, JSON.stringify({ operation, query, key, text, note }));
     }
     try {
-      return await this.#untilDefinite(doubt);
+      const answer = await this.#untilDefinite(doubt);
+      // For whatever else on the page shows what acts leave behind.
+      document.dispatchEvent(new CustomEvent("acted", { detail: this.operation }));
+      return answer;
     } finally {
       // Reached only with a definite answer, or when an intent that moves no money is given up.
       if (this.lasting) sessionStorage.removeItem(PENDING);

@@ -14,6 +14,13 @@ const PAYERS = {
   relative_account: () => gettext("A relative's account"),
   cash: () => gettext("Cash"),
 };
+const TENDERS = {
+  cash: () => gettext("Cash"),
+  bank_card: () => gettext("Bank card"),
+  wechat: () => gettext("WeChat Pay"),
+  alipay: () => gettext("Alipay"),
+  credit: () => gettext("Credit for medical care"),
+};
 const REASONS = {
   not_in_catalogue: () => gettext("Not in the catalogue: no fund pays for it"),
   unmapped: () => gettext("Not mapped to a national code: no fund pays for it"),
@@ -92,6 +99,7 @@ const STATES = {
 const look = (table) => (word) => (table[word] ? table[word]() : String(word ?? ""));
 
 export const payer = look(PAYERS);
+export const tender = look(TENDERS);
 export const reason = look(REASONS);
 export const scheme = look(SCHEMES);
 export const category = look(CATEGORIES);

@@ -51,7 +51,11 @@ def documented_run(world: World) -> Run:
     run = Run()
     pharmacy = _enrolled(run, world)
     _terminal(run, pharmacy)
+    opened = run.post(
+        "open_shift", pharmacy, "shifts", {"opening_float_fen": 20_000, "operator": "08"}
+    )
     _purchase(run, world, pharmacy)
+    _evening(run, pharmacy, shift_id=opened["shift_id"])
     _visit(run, world)
     key = Ed25519PrivateKey.generate()
     run.post("roll", pharmacy, "terminals/roll", {"public_key": public_text(key)})
@@ -173,6 +177,39 @@ def _purchase(run: Run, world: World, till: Till) -> None:
         assert last.status == 201, last.text
     run.post("reverse", till, "reversals", {"original_key": "lost-answer"})
     run.post("confirm", till, f"settlements/{last['settlement_id']}/confirm", {})
+
+
+def _evening(run: Run, till: Till, *, shift_id: str) -> None:
+    """The day's sums, one sale that the merchant's own books have forgotten, and the drawer."""
+    run.get("look_totals", till, "totals?operator=08")
+    run.get("look_shift", till, f"shifts/{shift_id}")
+    totals = run.exchanges["look_totals"]["answer"]
+    mine = {each["payer"]: each["net_fen"] for each in totals["payers"]}
+    run.post(
+        "compare_totals",
+        till,
+        "totals/compare",
+        {
+            "day": totals["day"],
+            "operator": "08",
+            "payers": {**mine, "cash": 0},
+            "settlements": 1,
+            "show_rows": True,
+            "settlement_list": [
+                {
+                    "settlement_id": run.exchanges["settle"]["answer"]["settlement_id"],
+                    "total_fen": 5_999,
+                }
+            ],
+        },
+    )
+    expected_fen = run.exchanges["look_shift"]["answer"]["expected_fen"]
+    run.post(
+        "close_shift",
+        till,
+        f"shifts/{shift_id}/close",
+        {"counted_fen": expected_fen - 50, "operator": "08"},
+    )
 
 
 def _visit(run: Run, world: World) -> None:

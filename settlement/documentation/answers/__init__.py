@@ -30,12 +30,14 @@ from .presence import (
     VisitRecord,
 )
 from .shapes import AnswerShape, Problem
+from .shifts import Compared, ShiftRecord, Totals
 from .terminals import AnswerKeys, CatalogueFound, Enrolled, Items, Rolled, Saved
 
 __all__ = [
     "AnswerKeys",
     "AnswerShape",
     "CatalogueFound",
+    "Compared",
     "Confirmed",
     "Discharged",
     "Enrolled",
@@ -56,9 +58,11 @@ __all__ = [
     "ScanAnswer",
     "Settled",
     "SettlementRecord",
+    "ShiftRecord",
     "Slip",
     "TenderPartAnswer",
     "Tendered",
+    "Totals",
     "VisitOpened",
     "VisitRecord",
 ]
