@@ -49,8 +49,8 @@ TABLES = {
     "settlement_settlement": "id, visit_id, scan_id, quote_id, member_id, merchant_id, terminal_id,"
     " operator, member_seq, state, benefit_kind, disease_code, area_code, policy_id,"
     " engine_version, service_date, business_date, benefit_year, accounting_month, total_fen,"
-    " fund_fen, account_fen, relative_fen, cash_fen, refunded_fen, inputs, result, trace_hash, accepted_at,"
-    " posted_at",
+    " fund_fen, account_fen, relative_fen, cash_fen, refunded_fen, inputs, result, trace_hash,"
+    " accepted_at, posted_at",
     "settlement_share": "id, settlement_id, payer, amount_fen",
     "settlement_ledgertransaction": "id, key, kind, area_code, business_date, accounting_month,"
     " posted_at",
