@@ -1,0 +1,14 @@
+"""All faults of the programme, in the order in which they strike.
+
+Faults that share a broker follow each other, so that the deployment they share is started once.
+"""
+
+from importlib import import_module
+
+GROUPS = ("processes",)
+
+
+def load() -> None:
+    """Have every group declare its faults."""
+    for group in GROUPS:
+        import_module(f"tests.faults.programme.{group}")
