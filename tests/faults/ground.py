@@ -62,7 +62,7 @@ def codes(number: int, whose: int | None = None) -> dict[str, Any]:
     members = _members()
     return {
         "codes": [
-            World.code(None, members[n % len(members) if whose is None else whose])  # type: ignore[arg-type]
+            World.code(None, members[(n if whose is None else whose) % len(members)])  # type: ignore[arg-type]
             for n in range(number)
         ]
     }
@@ -118,6 +118,15 @@ def send_beat() -> dict[str, Any]:
     from settlement.tasks import beat_through_queue
 
     beat_through_queue.apply_async(retry=False)
+    return {}
+
+
+def wake(number: int) -> dict[str, Any]:
+    """So many wake-ups through the broker, each of which says nothing."""
+    from settlement.tasks import post_outbox
+
+    for _ in range(number):
+        post_outbox.apply_async(retry=False)
     return {}
 
 
@@ -234,7 +243,7 @@ COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     command.__name__: command
     for command in (
         audit, balances, beats, codes, enrolments, kill_key, merchant, parked, poison, rotate_keys,
-        scans, send_beat, voucher,
+        scans, send_beat, voucher, wake,
     )
 }  # fmt: skip
 

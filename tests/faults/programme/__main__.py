@@ -1,6 +1,7 @@
 """`python -m tests.faults.programme [--seed N] [--only F01,F12] [--full] [--report FILE] [--list]`."""
 
 import argparse
+import contextlib
 import os
 import secrets
 import signal
@@ -36,15 +37,22 @@ def main(arguments: list[str]) -> int:
     strokes = planned(seed, only=only, full=asked.full)
     rabbitmq = any("rabbitmq" in stroke.fault.needs for stroke in strokes)
     signal.signal(signal.SIGTERM, stage.interrupted)
+    console = sys.stdout
+    asked.report.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return runner.run(
-            strokes,
-            seed=seed,
-            full=asked.full,
-            open_stage=lambda: stage.stage(full=asked.full, rabbitmq=rabbitmq),
-            report_at=asked.report,
-            say=lambda text: print(text, flush=True),
-        )
+        # What the supervisor says of each death is not for a reader of a hundred of them.
+        with (
+            asked.report.with_suffix(".log").open("w", buffering=1) as log,
+            contextlib.redirect_stdout(log),
+        ):
+            return runner.run(
+                strokes,
+                seed=seed,
+                full=asked.full,
+                open_stage=lambda: stage.stage(full=asked.full, rabbitmq=rabbitmq),
+                report_at=asked.report,
+                say=lambda text: print(text, file=console, flush=True),
+            )
     except KeyboardInterrupt:
         print("stopped; every process of the run has been ended", flush=True)
         return 130

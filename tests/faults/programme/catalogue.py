@@ -5,7 +5,7 @@ Faults that share a broker follow each other, so that the deployment they share 
 
 from importlib import import_module
 
-GROUPS = ("processes",)
+GROUPS = ("processes", "brokers", "database")
 
 
 def load() -> None:

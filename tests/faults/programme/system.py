@@ -201,10 +201,19 @@ def answered(ask: Callable[[], str]) -> str:
 
 def enrolled(system: System, number: int, *, whose: int | None = None) -> list[tuple[Terminal, str]]:
     """More tills, each with a scan: of one member each, or all of the same one."""
-    enrolment = system.run.ground("enrolments", number=number)["enrolment"]
-    codes = system.run.ground("codes", number=number, whose=whose)["codes"]
-    tills = []
-    for one_time_code, code in zip(enrolment, codes, strict=True):
-        till = Terminal.enrol(system.run.plan.address, one_time_code, name="till", timeout_s=10)
-        tills.append((till, till.scan(code, use="pharmacy_purchase")["scan_id"]))
-    return tills
+    return [_enrolled(system, n if whose is None else whose) for n in range(number)]
+
+
+def _enrolled(system: System, whose: int) -> tuple[Terminal, str]:
+    while True:
+        (one_time_code,) = system.run.ground("enrolments", number=1)["enrolment"]
+        try:
+            till = Terminal.enrol(
+                system.run.plan.address, one_time_code, name="till", timeout_s=10,
+                pauses_s=[0.25] * 40,
+            )  # fmt: skip
+        except OutcomeUnknown:
+            # A one-time code is for one attempt: the next one takes another.
+            continue
+        (code,) = system.run.ground("codes", number=1, whose=whose)["codes"]
+        return till, till.scan(code, use="pharmacy_purchase")["scan_id"]
