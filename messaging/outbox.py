@@ -7,7 +7,7 @@ and so alone. What a row means is its topic's business, not this module's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -16,6 +16,9 @@ from . import sql
 from .models import OutboxEntry
 
 MAX_ATTEMPTS = 5
+# Before any clock's now: new work is due whatever the clocks of this and the worker's machine say,
+# and whichever of them is set back meanwhile.
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 # A topic's handler gets subjects that exist exactly once, inside the batch's transaction.
 Handler = Callable[[Sequence[UUID], datetime], None]
@@ -26,7 +29,7 @@ def put(*, topic: str, subject: UUID, now: datetime) -> None:
     sql.insert_rows(
         OutboxEntry,
         ("topic", "subject", "created_at", "attempts", "due_at", "last_error"),
-        [(topic, subject, now, 0, now, "")],
+        [(topic, subject, now, 0, AT_ONCE, "")],
     )
 
 
