@@ -46,7 +46,7 @@ def line() -> dict[str, Any]:
 
 
 class Ground:
-    """`tests.faults.ground` as a process that stays, so that a question costs no start of Django."""
+    """`tests.faults.ground` as a process that stays: a question then costs no start of Django."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -144,9 +144,7 @@ class Deployment:
 
     # -- faults
 
-    def lay(
-        self, statement: str, *, place: int | str, param: str = "", act: str = "kill"
-    ) -> None:
+    def lay(self, statement: str, *, place: int | str, param: str = "", act: str = "kill") -> None:
         """Have the first process that comes to the place die there, or do what `act` says."""
         for left in (".fired", ".pid"):
             self.fault.with_suffix(left).unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from settlement.models import (  # noqa: E402
 from tests.ledger_checks import violations  # noqa: E402
 from tests.world import World  # noqa: E402
 from voucher import services as vouchers  # noqa: E402
+from voucher import tokens  # noqa: E402
 from voucher.models import Member, SigningKey  # noqa: E402
 
 PEOPLE = 24
@@ -46,7 +47,11 @@ TOPICS = {"settlements": ("settlement", Settlement), "refunds": ("refund", Refun
 
 def make() -> dict[str, Any]:
     """The small world with more people, committed."""
+    # Keys that are a day old, as a deployment's are: a clock that jumps back finds them in force.
+    yesterday = timezone.now() - timedelta(days=1)
+    vouchers.ensure_signing_key(now=yesterday)
     world = World.made()
+    merchants.ensure_answer_key(now=yesterday)
     for number in range(3, 1 + PEOPLE):
         world.person("赵某", number=f"3703{number:08d}")
     Account.objects.update(balance_fen=OPENING_FEN)
@@ -57,15 +62,19 @@ def _members() -> list[Member]:
     return list(Member.objects.order_by("pk"))
 
 
-def codes(number: int, whose: int | None = None) -> dict[str, Any]:
+def codes(number: int, whose: int | None = None, ceiling_fen: int | None = None) -> dict[str, Any]:
     """As many codes to scan: one of each member in turn, or all of one."""
     members = _members()
-    return {
-        "codes": [
-            World.code(None, members[(n if whose is None else whose) % len(members)])  # type: ignore[arg-type]
-            for n in range(number)
-        ]
-    }
+    now = timezone.now()
+    scope = tokens.Scope() if ceiling_fen is None else tokens.Scope(ceiling_fen=ceiling_fen)
+    minted = [
+        vouchers.mint_code(
+            member_id=members[(n if whose is None else whose) % len(members)].pk,
+            scope=scope, now=now, lifetime_s=60,
+        )
+        for n in range(number)
+    ]  # fmt: skip
+    return {"codes": [code.text for code in minted]}
 
 
 def enrolments(number: int) -> dict[str, Any]:
@@ -167,9 +176,7 @@ def scans() -> dict[str, Any]:
     return dict(Counter(Scan.objects.values_list("code", flat=True)))
 
 
-def audit(
-    settlements: list[str], refunds: list[str], whole_books: bool = True
-) -> dict[str, Any]:
+def audit(settlements: list[str], refunds: list[str], whole_books: bool = True) -> dict[str, Any]:
     """Everything that is wrong, judged against what the tills were told."""
     wrong = []
     if whole_books:
@@ -236,7 +243,9 @@ def _figures() -> dict[str, int]:
 
 def balances() -> dict[str, Any]:
     """Fen of every account, in the members' order."""
-    return {"fen": list(Account.objects.order_by("member_id").values_list("balance_fen", flat=True))}
+    return {
+        "fen": list(Account.objects.order_by("member_id").values_list("balance_fen", flat=True))
+    }
 
 
 COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {

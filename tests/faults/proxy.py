@@ -1,7 +1,8 @@
 """A TCP proxy of our own for what a network does: delay, reset, and a peer that is silently gone.
 
 `python -m tests.faults.proxy HOST PORT TARGET` runs one as a process, for example inside a network
-namespace. The target is `host:port` or the path of a filesystem socket, which any namespace reaches.
+namespace. The target is `host:port` or the path of a filesystem socket, which every namespace
+reaches.
 """
 
 import contextlib

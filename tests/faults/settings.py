@@ -1,4 +1,4 @@
-"""The deployment's settings with fail points in every process that loads them."""
+"""The deployment's settings with fail points, and mutants, in every process that loads them."""
 
 import os
 
@@ -7,3 +7,6 @@ from config.settings import INSTALLED_APPS as _APPS
 
 INSTALLED_APPS = [*_APPS, "tests.faults.failpoints"]
 FAULT_PLAN = os.environ["FAULT_PLAN"]
+FAULT_MUTANT = os.environ.get("FAULT_MUTANT", "")
+if FAULT_MUTANT:
+    INSTALLED_APPS.append("tests.faults.mutations")

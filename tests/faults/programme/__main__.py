@@ -1,4 +1,4 @@
-"""`python -m tests.faults.programme [--seed N] [--only F01,F12] [--full] [--report FILE] [--list]`."""
+"""The command line: `--seed N`, `--only F01,F12`, `--full`, `--report FILE`, `--list`."""
 
 import argparse
 import contextlib

@@ -1,11 +1,22 @@
 """All faults of the programme, in the order in which they strike.
 
-Faults that share a broker follow each other, so that the deployment they share is started once.
+Faults that share a broker follow each other, so that the deployment they share is started once;
+those on deployments of their own come last.
 """
 
 from importlib import import_module
 
-GROUPS = ("processes", "brokers", "database")
+GROUPS = (
+    "processes",
+    "brokers",
+    "database",
+    "races",
+    "security",
+    "soak",
+    "network",
+    "clocks",
+    "mutants",
+)
 
 
 def load() -> None:

@@ -145,9 +145,7 @@ def _tries(system: System, number: int) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _mounted(place: Path, size: str) -> Iterator[None]:
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True
-    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
     try:
         yield
     finally:
@@ -341,7 +339,9 @@ def _hashes(url: str) -> dict[str, str]:
     return found
 
 
-@fault("F28", "rows changed behind the application's back", small=2, full=20, needs=["audit_ledger"])
+@fault(
+    "F28", "rows changed behind the application's back", small=2, full=20, needs=["audit_ledger"]
+)
 def tampered(stage: Stage, stroke: Stroke) -> None:
     """As superuser, past every trigger: the product's own audit names what was changed."""
     changes = (
@@ -364,5 +364,3 @@ def tampered(stage: Stage, stroke: Stroke) -> None:
                 stroke.hit()
             else:
                 stroke.wrong.append(f"the audit did not find: {changes[number % len(changes)]}")
-
-

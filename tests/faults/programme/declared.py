@@ -105,8 +105,12 @@ class Stroke:
             if self.figures[name]
         ]
         if self.worst_recovery_s > RECOVERY_S:
-            found.append(f"recovered after {self.worst_recovery_s:.1f} s, more than {RECOVERY_S:.0f}")
-        found += [f"the mutant lives: {name}" for name, killed in self.mutants.items() if not killed]
+            found.append(
+                f"recovered after {self.worst_recovery_s:.1f} s, more than {RECOVERY_S:.0f}"
+            )
+        found += [
+            f"the mutant lives: {name}" for name, killed in self.mutants.items() if not killed
+        ]
         return found
 
 

@@ -67,7 +67,8 @@ def child_killed(stage: Stage, stroke: Stroke) -> None:
             since = time.monotonic()
             os.kill(child, signal.SIGKILL)
             gone = system.run.watch(
-                lambda child=child: child not in system.children("worker"), at_most_s=10  # type: ignore[misc]
+                lambda child=child: child not in system.children("worker"),
+                at_most_s=10,  # type: ignore[misc]
             )
             if gone and system.run.supervisor.pid_of("worker") == parent:
                 stroke.hit()

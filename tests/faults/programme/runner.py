@@ -45,10 +45,13 @@ def run(
     say(f"replay: python -m tests.faults.programme --seed {seed}{' --full' if full else ''}")
     for stroke in strokes:
         stroke.not_exercised = lacking(stroke.fault.needs)
-    if any(not stroke.not_exercised for stroke in strokes):
+        if stroke.not_exercised:
+            say(progress(stroke, full=full))
+    struck = [stroke for stroke in strokes if not stroke.not_exercised]
+    if struck:
         with open_stage() as stage:
             say(f"servers and the prepared database stand after {time.monotonic() - began:.0f} s")
-            for stroke in strokes:
+            for stroke in struck:
                 _one(stage, stroke, say)
     seconds = time.monotonic() - began
     for row in table(strokes, full=full):
@@ -62,17 +65,16 @@ def run(
 
 def _one(stage: Judge, stroke: Stroke, say: Say) -> None:
     began = time.monotonic()
-    if not stroke.not_exercised:
-        try:
-            stroke.fault.strike(stage, stroke)
-            stage.judge(stroke)
-        except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(last.filename).name}:{last.lineno}"
-            stroke.wrong.append(f"{type(error).__name__} at {where}: {error}"[:1000])
-            if os.environ.get("FAULTS_TRACE"):
-                say(traceback.format_exc())
-            stage.discard()
+    try:
+        stroke.fault.strike(stage, stroke)
+        stage.judge(stroke)
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        stroke.wrong.append(f"{type(error).__name__} at {where}: {error}"[:1000])
+        if os.environ.get("FAULTS_TRACE"):
+            say(traceback.format_exc())
+        stage.discard()
     stroke.seconds = time.monotonic() - began
     say(progress(stroke, full=stage.full))
 

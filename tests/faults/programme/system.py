@@ -199,7 +199,9 @@ def answered(ask: Callable[[], str]) -> str:
                 raise
 
 
-def enrolled(system: System, number: int, *, whose: int | None = None) -> list[tuple[Terminal, str]]:
+def enrolled(
+    system: System, number: int, *, whose: int | None = None
+) -> list[tuple[Terminal, str]]:
     """More tills, each with a scan: of one member each, or all of the same one."""
     return [_enrolled(system, n if whose is None else whose) for n in range(number)]
 

@@ -1,4 +1,4 @@
-"""Signed requests as bytes, to be sent once, many times, late or spoilt: what no honest client does."""
+"""Signed requests as bytes, sent once, many times, late or spoilt: no honest client does so."""
 
 import http.client
 import json
