@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-from ybm_client import OutcomeUnknown, Terminal
+from ybm_client import AnswerNotTrusted, OutcomeUnknown, Terminal
 
 from bench.processes import family
 from tests.faults.deployment import Deployment, line
@@ -194,6 +194,9 @@ def answered(ask: Callable[[], str]) -> str:
     while True:
         try:
             return ask()
+        except AnswerNotTrusted:
+            # Nobody stands between: this is the server, and it failed within.
+            raise
         except OutcomeUnknown:
             if time.monotonic() > deadline:
                 raise
