@@ -144,12 +144,23 @@ class Deployment:
 
     # -- faults
 
-    def lay(self, statement: str, *, place: int | str, param: str = "", act: str = "kill") -> None:
-        """Have the first process that comes to the place die there, or do what `act` says."""
+    def lay(
+        self,
+        statement: str,
+        *,
+        place: int | str,
+        param: str = "",
+        again: bool = False,
+        act: str = "kill",
+    ) -> None:
+        """Have the first process that comes to the place die there, or each that does; or have it
+        do what `act` says."""
         for left in (".fired", ".pid"):
             self.fault.with_suffix(left).unlink(missing_ok=True)
         half = self.fault.with_suffix(".half")
-        plan = {"statement": statement, "place": place, "param": param, "act": act}
+        plan = {
+            "statement": statement, "place": place, "param": param, "again": again, "act": act,
+        }  # fmt: skip
         half.write_text(json.dumps(plan))
         half.rename(self.fault)
 

@@ -107,12 +107,11 @@ def merchant(state: str) -> dict[str, Any]:
 
 
 def rotate_keys() -> dict[str, Any]:
-    """A new signing key; the others stay in force for an hour. Answers which one was in use."""
+    """A new key for codes; the others stay in force for an hour. Answers which one was in use."""
     now = timezone.now()
     held = SigningKey.objects.filter(killed_at=None, not_before__lte=now, not_after__gt=now)
     before = [key.key_id for key in held]
     vouchers.rotate_signing_key(now=now, overlap=timedelta(hours=1))
-    merchants.rotate_answer_key(now=now)
     return {"in_force_before": before}
 
 
@@ -169,6 +168,14 @@ def parked(take_away: bool = False) -> dict[str, Any]:
     if take_away:
         rows.delete()
     return {"ids": ids}
+
+
+def rerun() -> dict[str, Any]:
+    """Give what was given up another start."""
+    OutboxEntry.objects.exclude(parked_at=None).update(
+        parked_at=None, attempts=0, last_error="", due_at=timezone.now()
+    )
+    return {}
 
 
 def scans() -> dict[str, Any]:
@@ -251,7 +258,8 @@ def balances() -> dict[str, Any]:
 COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     command.__name__: command
     for command in (
-        audit, balances, beats, codes, enrolments, kill_key, merchant, parked, poison, rotate_keys,
+        audit, balances, beats, codes, enrolments, kill_key, merchant, parked, poison, rerun,
+        rotate_keys,
         scans, send_beat, voucher, wake,
     )
 }  # fmt: skip

@@ -69,7 +69,11 @@ def _die_if(plan: Path, place: int | str) -> None:
     if wanted is None or wanted["place"] != place:
         return
     try:
-        plan.rename(plan.with_suffix(".fired"))
+        if wanted.get("again"):
+            with plan.with_suffix(".fired").open("a") as deaths:
+                deaths.write(".")
+        else:
+            plan.rename(plan.with_suffix(".fired"))
     except FileNotFoundError:
         # Another process was faster: this fault is one.
         _here.plan = None

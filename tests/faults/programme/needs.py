@@ -96,6 +96,12 @@ def audit_ledger() -> str | None:
     return None if found else "the product has no `manage.py audit_ledger` yet"
 
 
+def attempts_are_counted() -> str:
+    """Whether the product counts the attempts of workers that die at work; empty when it does."""
+    found = (ROOT / "messaging/management/commands/outbox.py").exists()
+    return "" if found else "the product has no `manage.py outbox` yet"
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     probe.__name__: cache(probe)
     for probe in (

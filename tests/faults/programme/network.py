@@ -165,18 +165,18 @@ def _settled(system: System, keys: list[str]) -> None:
         system.run.told["settlements"].append(settled["settlement_id"])
 
 
-@fault("F17", "the network to the database cut", small=2, full=20, needs=["namespaces"])
+@fault("F17", "the network to the database cut", small=1, full=20, needs=["namespaces"])
 def partition(stage: Stage, stroke: Stroke) -> None:
-    """A cable is pulled, once while nobody waits, once in the middle of a wait for a lock."""
+    """A cable is pulled while one request waits for a lock and others are about to come."""
     with (
         _cable(stage) as cable,
         stage.own(
             stroke, change=_through(lambda name: cable.address(name, user=stage.postgres.USER))
         ) as system,
     ):
-        for number in range(stroke.number):
+        for _ in range(stroke.number):
             system.sell(4)
-            with _waiting_for_a_lock(system, number % 2 == 1) as waiting:
+            with _waiting_for_a_lock(system) as waiting:
                 cable.pull()
                 try:
                     keys = _says_so(system, stroke)
@@ -192,11 +192,8 @@ def partition(stage: Stage, stroke: Stroke) -> None:
 
 
 @contextlib.contextmanager
-def _waiting_for_a_lock(system: System, wanted: bool) -> Iterator[Callable[[], bool]]:
+def _waiting_for_a_lock(system: System) -> Iterator[Callable[[], bool]]:
     """A request that waits for its member's lock while this begins; answers whether it ended."""
-    if not wanted:
-        yield lambda: True
-        return
     till, _ = system.run.tills[1]
     key = str(uuid4())
     body = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.processes import family
 from tests.faults.programme.declared import Stroke, fault
-from tests.faults.programme.needs import MEMORY_GROUPS, memory_groups
+from tests.faults.programme.needs import MEMORY_GROUPS, attempts_are_counted, memory_groups
 from tests.faults.programme.stage import Stage
-from tests.faults.programme.system import AFTER, BEFORE, INBOX, POSTING, System
+from tests.faults.programme.system import AFTER, BEFORE, INBOX, POSTING, TILLS, System
 
 PLACES: tuple[int | str, ...] = (2, 4, BEFORE, AFTER)
 STRIKE_WITHIN_S = 20.0
@@ -96,6 +96,10 @@ def out_of_memory(stage: Stage, stroke: Stroke) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     system.run.kill("worker")
             stroke.recovered(system.recovered(time.monotonic()))
+        if attempts_are_counted() == "":
+            _deadly_row(system, stroke)
+        else:
+            stroke.say(f"a row that kills its workers: not exercised: {attempts_are_counted()}")
         row = system.run.ground("poison")["id"]
         parked = system.run.watch(
             lambda: row in system.run.ground("parked")["ids"], at_most_s=STRIKE_WITHIN_S
@@ -103,6 +107,26 @@ def out_of_memory(stage: Stage, stroke: Stroke) -> None:
         stroke.expect(parked, "a row that nobody can work is not parked")
         stroke.recovered(system.recovered(time.monotonic()))
     system.run.ground("parked", take_away=True)
+
+
+def _deadly_row(system: System, stroke: Stroke) -> None:
+    """A settlement that kills every worker which posts it is parked after its attempts, the others
+    are posted, and it can be run again once the cause is gone."""
+    group = system.run.supervisor.pid_of("worker")
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        deadly = system.settle(TILLS - 1)
+        system.run.lay(POSTING, place=1, param=f"post_settlement:{deadly}", again=True)
+    finally:
+        os.killpg(group, signal.SIGCONT)
+    parked = system.run.watch(
+        lambda: bool(system.run.ground("parked")["ids"]), at_most_s=10 * STRIKE_WITHIN_S
+    )
+    stroke.expect(parked and system.run.fired(), "a row that kills its workers is not parked")
+    deaths = len(system.run.fault.with_suffix(".fired").read_text())
+    stroke.say(f"a row that kills its workers was parked after {deaths} of them")
+    system.run.take_up()
+    system.run.ground("rerun")
 
 
 @contextlib.contextmanager
