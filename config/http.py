@@ -87,8 +87,17 @@ STATUS: dict[str, int] = {
     "line_changed": 409,
     "cash_differs": 409,
     "already_refunded": 409,
+    "use_refund": 409,
+    "not_reversible": 409,
+    "settlement_reversed": 409,
+    "key_reversed": 409,
+    "refund_too_much": 422,
+    "refund_whole_only": 422,
+    "refund_needs_payment": 409,
+    "refund_last_first": 409,
     "already_picked_up": 409,
     "already_discharged": 409,
+    "slip_not_reproducible": 409,
     "idempotency_key_reused": 409,
     "enrolment_code_used": 409,
     "key_in_use": 409,
@@ -109,6 +118,8 @@ SUCCESS: dict[str, int] = {
     "release": 200,
     "settle": 201,
     "refund": 201,
+    "reverse": 200,
+    "confirm": 200,
 }
 
 

@@ -134,6 +134,24 @@ def terminal_facts(*, terminal_id: int, day: date) -> TerminalFacts:
     return _terminal(" WHERE t.id = %s", terminal_id, day)
 
 
+def terminal_ids(*, merchant_id: int) -> list[int]:
+    """Every terminal that the merchant has or had."""
+    rows = sql.fetch("SELECT id FROM merchants_terminal WHERE merchant_id = %s", (merchant_id,))
+    return [row[0] for row in rows]
+
+
+def covered_kinds(*, merchant_id: int, day: date) -> frozenset[str]:
+    """What the merchant's agreements in force cover on a Beijing day: kinds of benefit and acts."""
+    rows = sql.fetch(
+        "SELECT DISTINCT c.kind FROM merchants_agreement a"
+        " JOIN merchants_capability c ON c.agreement_id = a.id"
+        " WHERE a.merchant_id = %s AND a.state = 'in_force' AND a.from_date <= %s"
+        " AND (a.until_date IS NULL OR a.until_date > %s)",
+        (merchant_id, day, day),
+    )
+    return frozenset(row[0] for row in rows)
+
+
 _ITEM_COLUMNS = "code, barcode, name, initials, spec, unit, unit_price, national_code"
 
 

@@ -8,7 +8,7 @@ status but what it is handed to store.
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -137,9 +137,51 @@ def _stored(request: Request, digest: str) -> Answer:
         " WHERE actor = %s AND key = %s",
         (request.actor, request.key),
     )
-    if row is None or row[0] != digest:
+    # A barred key has no content of its own: whatever comes under it gets its answer.
+    if row is None or (row[0] and row[0] != digest):
         raise KeyReused
     return Answer(status=row[1], body=_opened(row[2]), code=row[3], param=row[4], replayed=True)
+
+
+def bar(
+    *,
+    actors: Sequence[str],
+    circle: str,
+    key: str,
+    refused: Callable[[], Answer],
+    request_id: str,
+    now: datetime,
+) -> tuple[str, str, str] | None:
+    """Make sure that nothing can come under the key any more, and say what came before.
+
+    A request under way is waited for. Answers path, code (empty when it was accepted) and body of
+    what was worked under the key by one of the actors, the latest; None when nothing was: whatever
+    arrives from now on gets the answer `refused` makes. Inside the caller's transaction.
+    """
+    if not (key.isascii() and key.isprintable()):
+        # No request can have come with such a key, nor ever will.
+        return None
+    barred = refused()
+    for actor in sorted(actors):
+        # One at a time, in one order: a rival that holds a later one must not wait for an earlier.
+        sql.fetch(
+            "INSERT INTO messaging_inboxentry (actor, key, circle, path, content_hash, status,"
+            " code, param, body, request_id, received_at)"
+            " VALUES (%s, %s, %s, %s, '', %s, %s, '', %s, %s, %s)"
+            " ON CONFLICT (actor, key) DO NOTHING RETURNING id",
+            (actor, key, circle, BARRED, barred.status, barred.code, barred.body, request_id, now),
+        )
+    row = sql.fetch_one(
+        "SELECT path, code, body FROM messaging_inboxentry"
+        f" WHERE {sql.among('actor')} AND key = %s AND content_hash <> '' AND status IS NOT NULL"
+        " ORDER BY CASE WHEN code = '' THEN 0 ELSE 1 END, id DESC LIMIT 1",
+        (sql.values(actors), key),
+    )
+    return None if row is None else (row[0], row[1], _opened(row[2]))
+
+
+# The path of a key that was withdrawn before anything came under it.
+BARRED = "barred"
 
 
 def outcome(*, actor: str, circle: str, key: str) -> tuple[str, Answer]:

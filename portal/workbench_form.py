@@ -12,6 +12,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from portal import bill_lines
+from settlement.benefits import Line
 from settlement.benefits.trials import Trial
 from settlement.money import fen
 from voucher.models import Enrolment
@@ -22,6 +24,7 @@ DRAFT_CHARACTERS = 200_000
 # A key of thousands of parts would take minutes to read; no rule needs a line of this length.
 DRAFT_LINE_CHARACTERS = 2_000
 _YEAR_CHARACTERS = 4_000
+_LINES_CHARACTERS = 40_000
 
 _SITES = [("pharmacy", _("Pharmacy")), ("clinic", _("Clinic")), ("hospital", _("Hospital"))]
 _LEVELS = [(0, _("unrated")), (1, _("level 1")), (2, _("level 2")), (3, _("level 3"))]
@@ -74,6 +77,15 @@ class WorkbenchForm(forms.Form):
     )
     over_limit = Yuan(label=_("Over the price limit (yuan)"))
     out_of_scope = Yuan(label=_("Out of scope (yuan)"))
+    lines = forms.CharField(
+        label=_("The bill by its lines"),
+        required=False,
+        strip=False,
+        max_length=_LINES_CHARACTERS,
+        widget=forms.Textarea(
+            attrs={"rows": 5, "spellcheck": "false", "aria-describedby": "lines-help"}
+        ),
+    )
     account = Yuan(label=_("On the account (yuan)"))
     year_to_date = forms.CharField(
         label=_("Year to date"),
@@ -132,8 +144,18 @@ class WorkbenchForm(forms.Form):
                 ) from None
         return found
 
-    def trial(self, *, service_date: date, away_area: str) -> Trial:
-        """What was typed, for the calculator. Call after `is_valid`."""
+    def clean_lines(self) -> tuple[bill_lines.TypedLine, ...]:
+        """The lines, none for a bill typed by its totals."""
+        return bill_lines.read(self.cleaned_data["lines"])
+
+    def has_totals(self) -> bool:
+        """Whether any amount was typed as a total. Call after `is_valid`."""
+        names = ("class_a", "class_b", "over_limit", "out_of_scope")
+        return any(self.cleaned_data[name] for name in names)
+
+    def trial(self, *, service_date: date, away_area: str, lines: tuple[Line, ...] = ()) -> Trial:
+        """What was typed, for the calculator: its `lines`, or else the totals. Call after
+        `is_valid`."""
         data = self.cleaned_data
         return Trial(
             kind=data["kind"],
@@ -152,6 +174,7 @@ class WorkbenchForm(forms.Form):
             first_pay_bp=int((data["first_pay"] or 0) * 100),
             over_limit_fen=data["over_limit"],
             out_of_scope_fen=data["out_of_scope"],
+            lines=lines,
             account_fen=data["account"],
             year_to_date=data["year_to_date"],
         )

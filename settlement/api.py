@@ -203,6 +203,22 @@ class RefundEndpoint(WriteEndpoint):
 
 
 @documented
+class ReverseEndpoint(WriteEndpoint):
+    """Withdraw what was sent under a key (冲正)."""
+
+    operation = "reverse"
+    route = "reversals"
+
+
+@documented
+class ConfirmEndpoint(WriteEndpoint):
+    """Say that the result of a settlement is known."""
+
+    operation = "confirm"
+    route = "settlements/{settlement_id}/confirm"
+
+
+@documented
 class RefundRecordEndpoint(ReadEndpoint):
     """A refund with what each payer got back."""
 

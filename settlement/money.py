@@ -86,6 +86,12 @@ def quantity_units(text: str) -> int:
     return _scaled(match, QUANTITY_PLACES)
 
 
+def quantity_text(quantity_e4: int) -> str:
+    """A quantity of ten-thousandths as plain decimal text: ``quantity_text(15000) == "1.5"``."""
+    whole, rest = divmod(quantity_e4, 10**QUANTITY_PLACES)
+    return f"{whole}.{rest:0{QUANTITY_PLACES}d}".rstrip("0").rstrip(".")
+
+
 def unit_price_units(text: str) -> int:
     """A unit price in millionths of a yuan: ``unit_price_units("0.035") == 35000``.
 

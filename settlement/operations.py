@@ -29,22 +29,26 @@ from settlement import tasks
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    ConfirmRequest,
     DischargeRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
     RefundRequest,
     ReleaseRequest,
+    ReverseRequest,
     ScanRequest,
     SettleRequest,
 )
-from settlement.selectors import records, slips
+from settlement.selectors import records
 from settlement.selectors.catalogue import search as search_catalogue
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
+from settlement.services.reversals import confirm, reverse
 from settlement.services.scans import record_scan
 from settlement.services.settlements import settle
+from settlement.services.slips import issue_slip
 from settlement.services.visits import add_fees, discharge, open_a_visit, pick_up, prescribe
 
 log = logging.getLogger(__name__)
@@ -74,6 +78,8 @@ OPERATIONS: dict[str, Operation] = {
     "release": Operation(ReleaseRequest, release, ids=("quote_id",)),
     "settle": Operation(SettleRequest, settle, posts=True),
     "refund": Operation(RefundRequest, refund, posts=True),
+    "reverse": Operation(ReverseRequest, reverse, posts=True),
+    "confirm": Operation(ConfirmRequest, confirm, ids=("settlement_id",)),
 }
 
 
@@ -157,8 +163,9 @@ def _uuid(field: str, value: Any) -> UUID:
 
 def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
     """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund,
-    slip, items, catalogue, outcome. Raises NotFound, OutcomeUnknown, FieldInvalid; and
-    MerchantSuspended or AgreementNotInForce for what is more than the record of what was done."""
+    slip, items, catalogue, outcome. Raises NotFound, OutcomeUnknown, SlipNotReproducible,
+    FieldInvalid; and MerchantSuspended or AgreementNotInForce for what is more than the record of
+    what was done."""
     merchant_id = terminal.merchant_id
     if name not in RECORDS:
         institutions.check_merchant(terminal)
@@ -198,8 +205,14 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
                 merchant_id=merchant_id,
             )
         case "slip":
-            return slips.slip(
+            # Reading it is receiving it: the first asking issues it, every later one gets the same.
+            return issue_slip(
                 settlement_id=_uuid("settlement_id", params["settlement_id"]),
+                language=records.current_language(),
+                # In the words for the member, whom the merchant hands it to.
+                audience="citizen",
+                issued_by=f"terminal:{terminal.terminal_id}",
+                now=now,
                 merchant_id=merchant_id,
             )
         case "refund":

@@ -89,6 +89,8 @@ class SettleRequest(Payload, frozen=True):
     relative_limit_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] | None = None
     package: Code | None = None
     days: Annotated[int, Meta(ge=1, le=3_660)] | None = None
+    # Two steps: unless it is confirmed within so many seconds it is reversed by itself.
+    confirm_within_s: Annotated[int, Meta(ge=10, le=600)] | None = None
 
     def check_confirms_only(self) -> None:
         """With a quote everything is decided: what would be another bill is refused, not passed
@@ -130,11 +132,38 @@ class ReleaseRequest(Payload, frozen=True):
     """Nothing but the address says which quote."""
 
 
+class ReturnedLine(Payload, frozen=True):
+    """A line that comes back: whole, or so much of its quantity, or so many fen of it.
+
+    `no` is the line's number in the settlement. Whole packs that come back are named where only a
+    part of a line's packs does.
+    """
+
+    no: Annotated[int, Meta(ge=1, le=10_000)]
+    quantity: Annotated[str, Meta(max_length=20)] | None = None
+    amount_fen: Annotated[int, Meta(ge=1, le=MOST_FEN)] | None = None
+    trace_codes: Annotated[list[Code], Meta(max_length=100)] | None = None
+
+
 class RefundRequest(Payload, frozen=True):
-    """Return a whole settlement."""
+    """Return a settlement: whatever is left of it, or the lines named."""
 
     settlement_id: UUID
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    lines: Annotated[list[ReturnedLine], Meta(min_length=1, max_length=10_000)] | None = None
+    # What payers whose part grows would pay more, as an earlier refusal told.
+    accept_payment_fen: Annotated[int, Meta(ge=0, le=MOST_FEN)] = 0
+
+
+class ReverseRequest(Payload, frozen=True):
+    """Withdraw the act that was sent under a key, whatever became of it."""
+
+    original_key: Annotated[str, Meta(min_length=1, max_length=255)]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)] = "unknown outcome"
+
+
+class ConfirmRequest(Payload, frozen=True):
+    """The client knows the result; the address says of what."""
 
 
 class Diagnosis(Payload, frozen=True):

@@ -14,6 +14,7 @@ from django.db import Error, close_old_connections, connection
 
 from messaging.heartbeats import beat
 from settlement.services.posting import post_due
+from settlement.services.reversals import reverse_overdue
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Sweep(threading.Thread):
             try:
                 close_old_connections()
                 limit_frozen_sessions()
+                reverse_overdue(now=self._clock(), limit=self._batch)
                 post_all(clock=self._clock, batch=self._batch)
                 beat("posting sweep", now=self._clock())
             except Error:

@@ -20,6 +20,8 @@ urlpatterns = [
     path("settlements/<str:settlement_id>", api.SettlementRecordEndpoint.as_view()),
     path("settlements/<str:settlement_id>/slip", api.SlipEndpoint.as_view()),
     path("refunds", api.RefundEndpoint.as_view()),
+    path("reversals", api.ReverseEndpoint.as_view()),
+    path("settlements/<str:settlement_id>/confirm", api.ConfirmEndpoint.as_view()),
     path("refunds/<str:refund_id>", api.RefundRecordEndpoint.as_view()),
     path("catalogue", api.CatalogueEndpoint.as_view()),
     path("outcomes/<path:idempotency_key>", api.OutcomeEndpoint.as_view()),

@@ -15,8 +15,11 @@ from django.db import DatabaseError, connection
 
 from merchants import signatures
 from messaging import inbox, outbox, sql
-from settlement.models import LedgerTransaction, Settlement
+from settlement import benefits
+from settlement.models import LedgerTransaction, Settlement, SlipIssue
+from settlement.selectors import slips
 from settlement.selectors.money import MoneyFacts
+from settlement.selectors.rules import compiled_policy
 from settlement.services import acceptance, posting, pricing, settlements
 from tests.ledger_checks import assert_sound, balances
 from tests.races.rivals import forced
@@ -184,6 +187,42 @@ def what_is_delivered_again_is_posted_once(world: World) -> None:
     assert_sound(opening=opening)
 
 
+def a_slip_of_changed_figures_is_refused(world: World) -> None:
+    till = world.till()
+    body = _chronic(world, till, line("A4", "60", "18.6"))
+    path = f"settlements/{till.post('settlements', body)['settlement_id']}/slip"
+    row = Settlement.objects.get()
+    layer = row.result["layers"][0]
+    kept = (row.trace_hash, layer["paid_fen"], row.inputs["account_available_fen"])
+    for spoilt in (("0" * 64, *kept[1:]), (kept[0], 1, kept[2]), (*kept[:2], 1)):
+        row.trace_hash, layer["paid_fen"], row.inputs["account_available_fen"] = spoilt
+        row.save()
+        assert till.get(path).status == 409, spoilt
+    assert not SlipIssue.objects.exists()
+
+
+def a_slip_stays_as_it_was_issued(world: World) -> None:
+    till = world.till()
+    settled = till.post("settlements", _chronic(world, till))
+    path = f"settlements/{settled['settlement_id']}/slip"
+    first = till.get(path)
+    till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "returned"})
+    later = till.get(path)
+    assert (first.status, later.status) == (200, 200), later.text
+    assert (first["slip"], first["sha256"]) == (later["slip"], later["sha256"])
+
+
+def an_issued_slip_that_was_changed_is_refused(world: World) -> None:
+    till = world.till()
+    settled = till.post("settlements", _chronic(world, till))
+    path = f"settlements/{settled['settlement_id']}/slip"
+    assert till.get(path).status == 200
+    row = SlipIssue.objects.get()
+    row.sheet["shares"][0]["amount_fen"] += 1
+    row.save()
+    assert till.get(path).status == 409
+
+
 # ---------------------------------------------------------------- mutants
 
 
@@ -246,7 +285,7 @@ def _any_merchant(statement: str, params: list[Any]) -> tuple[str, list[Any]]:
 
 
 def _never_refunded(statement: str, params: list[Any]) -> tuple[str, list[Any]]:
-    return statement.replace("refunded_fen, benefit_year", "0, benefit_year"), params
+    return statement.replace(" refunded_fen, inputs", " 0, inputs"), params
 
 
 class _RandomTopic(str):
@@ -275,6 +314,30 @@ def _ignore_age(patch: Patch) -> None:
         return real(parsed, window_s=10**9, **more)
 
     patch.setattr(signatures, "check", check)
+
+
+def _unjudged(row: Settlement, _issued: Any) -> Any:
+    """A slip's result without the judgement whether it is the stored one."""
+    return benefits.calculate(
+        policy=compiled_policy(row.policy_id), **benefits.inputs_from(row.inputs)
+    )
+
+
+def _hash_of(result: str) -> Mutate:
+    """Take a result, "fresh" or "stored", for one that has the stored hash."""
+
+    def mutate(patch: Patch) -> None:
+        real = benefits.trace_hash
+
+        def trace_hash(judged: Any) -> str:
+            # Only a calculation knows what counted. While the bill is accepted there is no row yet.
+            fresh = any(layer.counted_fen for layer in judged.layers)
+            row = Settlement.objects.first()
+            return row.trace_hash if row and fresh == (result == "fresh") else real(judged)
+
+        patch.setattr("settlement.selectors.slips.benefits.trace_hash", trace_hash)
+
+    return mutate
 
 
 MUTANTS: list[tuple[str, Mutate, Check]] = [
@@ -349,7 +412,7 @@ MUTANTS: list[tuple[str, Mutate, Check]] = [
     ),
     (
         "what was refunded is not looked at",
-        _rewrite("refunded_fen, benefit_year", _never_refunded),
+        _rewrite(" refunded_fen, inputs", _never_refunded),
         a_settlement_is_refunded_once,
     ),
     (
@@ -357,7 +420,7 @@ MUTANTS: list[tuple[str, Mutate, Check]] = [
         _all(
             _no_op(acceptance, "write_year_to_date"),
             lambda patch: patch.setattr(
-                "settlement.services.refunds.write_year_to_date", lambda **_: None
+                "settlement.services.returning.write_year_to_date", lambda **_: None
             ),
         ),
         the_books_are_sound_after_some_trade,
@@ -401,6 +464,33 @@ MUTANTS: list[tuple[str, Mutate, Check]] = [
         "postings have no key of their own",
         lambda patch: patch.setattr(posting, "POST_SETTLEMENT", _RandomTopic("post_settlement")),
         what_is_delivered_again_is_posted_once,
+    ),
+    (
+        "slips are not judged",
+        lambda patch: patch.setattr(slips, "_recomputed", _unjudged),
+        a_slip_of_changed_figures_is_refused,
+    ),
+    (
+        "slips are judged without working them out",
+        _hash_of("fresh"),
+        a_slip_of_changed_figures_is_refused,
+    ),
+    (
+        "slips are judged without the stored figures",
+        _hash_of("stored"),
+        a_slip_of_changed_figures_is_refused,
+    ),
+    (
+        "issued slips are forgotten",
+        _answer("INSERT INTO settlement_slipissue", lambda _: [(1,)]),
+        a_slip_stays_as_it_was_issued,
+    ),
+    (
+        "issued slips are not compared with their hash",
+        lambda patch: patch.setattr(
+            slips, "sheet_sha256", lambda _: SlipIssue.objects.values_list("sha256", flat=True)[0]
+        ),
+        an_issued_slip_that_was_changed_is_refused,
     ),
 ]
 

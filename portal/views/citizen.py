@@ -23,6 +23,7 @@ from messaging.refusals import Refusal
 from portal.forms import ScopeForm
 from settlement.selectors.overview import account_balance, member_settlements
 from settlement.selectors.presence import NotFound
+from settlement.selectors.relatives import paid_for_relatives
 from voucher.images import render as render_symbol
 from voucher.models import Enrolment, Entitlement, Member, Voucher
 from voucher.selectors import member_facts, member_of_user
@@ -58,6 +59,7 @@ def page(request: HttpRequest) -> HttpResponse:
             "diseases": [filing.disease_name for filing in facts.filings],
             "balance_fen": account_balance(member.pk),
             "settlements": member_settlements(member.pk, limit=_LATEST),
+            "paid_for_relatives": paid_for_relatives(member.pk, limit=_LATEST),
             "scope_form": ScopeForm(),
         },
     )

@@ -5,26 +5,31 @@ answers is `settlement.operations`. In place of a signature there are the operat
 CSRF token; the terminal is the merchant's page terminal.
 """
 
+import json
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from merchants import services as merchants
 from merchants.endpoint import BodyTooLarge, IdempotencyKeyMissing
-from merchants.models import Operator
-from merchants.selectors import TerminalFacts, terminal_facts
+from merchants.models import Merchant, Operator
+from merchants.selectors import TerminalFacts, covered_kinds, terminal_facts
 from messaging.bodies import FieldInvalid
 from messaging.days import business_date
 from messaging.inbox import Answer
 from portal.roles import roles_of
 from settlement import operations
 from settlement.selectors.presence import NotFound
+from settlement.selectors.rules import stay_rules
 
 from .answers import NotSignedIn, OperatorNotActive, as_answer, json_view
 
@@ -53,8 +58,8 @@ def pharmacy(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def clinic(request: HttpRequest) -> HttpResponse:
-    """The clinic's page: register, treat, charge, hand out."""
-    return _page(request, "portal:clinic", "portal/clinic.html")
+    """The clinic's page: register, treat, charge, hand out; in a hospital also admit, discharge."""
+    return _page(request, "portal:clinic", "portal/clinic.html", more=_stays)
 
 
 @require_POST
@@ -98,17 +103,31 @@ def look(request: HttpRequest, *, name: str, now: datetime) -> Answer:
     return as_answer(operations.look(name, terminal=terminal, now=now, **given))
 
 
-def _page(request: HttpRequest, page: str, template: str) -> HttpResponse:
+def _stays(merchant: Merchant, *, now: datetime) -> dict[str, Any]:
+    """Whether the merchant may admit, and what its stays may be billed as."""
+    day = business_date(now)
+    covered = covered_kinds(merchant_id=merchant.pk, day=day)
+    rules = stay_rules(area_code=merchant.area_code, covered=covered, day=day)
+    return {"admits": "admission" in covered, "stay_rules": json.dumps(rules, ensure_ascii=False)}
+
+
+def _page(
+    request: HttpRequest,
+    page: str,
+    template: str,
+    *,
+    more: Callable[..., dict[str, Any]] | None = None,
+) -> HttpResponse:
     roles = roles_of(request.user)
     if roles.operator is None:
         raise PermissionDenied
     if roles.counter_page != page:
         return redirect(roles.counter_page)
-    return render(
-        request,
-        template,
-        {"operator": roles.operator, "merchant": roles.operator.merchant},
-    )
+    merchant = roles.operator.merchant
+    context = {"operator": roles.operator, "merchant": merchant}
+    if more is not None:
+        context |= more(merchant, now=timezone.now())
+    return render(request, template, context)
 
 
 def _operator(request: HttpRequest) -> Operator:

@@ -7,10 +7,11 @@ is worked out by `settlement.benefits`.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,18 +20,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from messaging.days import business_date
+from portal import bill_lines
 from portal.drawing import draw
 from portal.roles import roles_of
 from portal.workbench_form import WorkbenchForm
 from settlement import benefits
 from settlement.benefits.curves import Point
 from settlement.benefits.describing import Row, changes, describe
+from settlement.benefits.falling import falling
 from settlement.benefits.floors import check_floors
 from settlement.benefits.naming import word
 from settlement.benefits.trials import Trial, member_curve, price
 from settlement.benefits.values import Scheme
 from settlement.models import Policy
-from settlement.selectors.rules import authorities, compiled_policy
+from settlement.selectors.rules import authorities, catalogue_items, compiled_policy
 from settlement.services.pricing import language
 from voucher.models import Enrolment
 
@@ -41,6 +44,10 @@ GROUPS: tuple[tuple[Scheme, str], ...] = (
     ("resident", "resident"),
     ("resident", "student"),
 )
+# A page waits for the search; `manage.py check_policies` searches all.
+_MOST_CASES = 40
+_MOST_LAYERS_LOOKED_AT = 60_000
+_MOST_FALLS = 5
 # A place that is in another province than any area of ours, or in ours for none.
 _AWAY = "990000"
 
@@ -78,8 +85,10 @@ def page(request: HttpRequest) -> HttpResponse:
     left_row = _chosen(rows, data) or rows[0]
     left = _side(left_row)
     kinds = [(name, title[language()]) for name, title in left.policy.kinds.items()]
+    replaced = ""
     if data is not None and data.get("kind") not in dict(kinds):
         # Another area's rules were chosen: they have kinds of their own.
+        replaced = _kind_title(rows, str(data.get("kind", "")))
         data["kind"] = kinds[0][0]
     form = WorkbenchForm(
         data,
@@ -88,15 +97,45 @@ def page(request: HttpRequest) -> HttpResponse:
         initial=_initial(left_row.pk, kinds[0][0]),
     )
     found: dict[str, Any] = {"form": form, "problems": ()}
+    if replaced:
+        found["kind_replaced"] = {"asked": replaced, "shown": kinds[0][1]}
     if data is None:
         trial, up_to_fen = _first_look(left, kinds), 2_000_000
         found |= _looked_at([left], trial, up_to_fen)
     elif form.is_valid() and _counted(left.policy, form):
-        sides, found["problems"] = _sides(left, rows, form)
-        trial = form.trial(service_date=business_date(timezone.now()), away_area=_AWAY)
-        found |= _looked_at(sides, trial, form.cleaned_data["up_to"])
-        found["breaches"] = check_floors(sides[-1].policy, authorities()) if sides[1:] else ()
+        day = business_date(timezone.now())
+        lines = _lines(left.policy.area, form, day)
+        if form.is_valid():
+            sides, found["problems"] = _sides(left, rows, form)
+            trial = form.trial(service_date=day, away_area=_AWAY, lines=lines)
+            found |= _looked_at(sides, trial, form.cleaned_data["up_to"])
+            found["breaches"] = check_floors(sides[-1].policy, authorities()) if sides[1:] else ()
+            found["falls"] = _falls(sides[-1], trial.kind)
+            found["totals_left_aside"] = bool(lines) and form.has_totals()
     return render(request, "portal/workbench.html", found)
+
+
+def _kind_title(rows: Sequence[Policy], kind: str) -> str:
+    """What the kind is called in the rules that have it, or the word itself; empty for none."""
+    for row in rows:
+        title = compiled_policy(row.pk).kinds.get(kind)
+        if title is not None:
+            return title[language()]
+    return kind[:40]
+
+
+def _lines(area_code: str, form: WorkbenchForm, day: date) -> tuple[benefits.Line, ...]:
+    """The bill's lines with what the area's catalogue says of them; a wrong one is named beside the
+    field."""
+    typed = form.cleaned_data["lines"]
+    facts = catalogue_items(
+        area_code=area_code, national_codes=sorted({line.item for line in typed}), day=day
+    )
+    try:
+        return bill_lines.priced(typed, facts)
+    except ValidationError as error:
+        form.add_error("lines", error)
+        return ()
 
 
 def _counted(policy: benefits.Policy, form: WorkbenchForm) -> bool:
@@ -230,6 +269,40 @@ def _tables(sides: list[Side], bill: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def _falls(side: Side, kind: str) -> list[dict[str, Any]]:
+    """Where a bigger bill of the kind lowers the fund's part, as the page says it."""
+    most_looks = _MOST_LAYERS_LOOKED_AT // max(1, len(side.policy.layers))
+    report = falling(side.policy, kinds=(kind,), most_cases=_MOST_CASES, most_looks=most_looks)
+    return [
+        {
+            "place": fall.place,
+            "who": " · ".join(
+                " / ".join(word(value, language=language()) for value in values)
+                for _name, values in fall.who
+            ),
+            "fall": fall,
+        }
+        for fall in report.falls[:_MOST_FALLS]
+    ]
+
+
+def _line_rows(trial: Trial, result: benefits.Result) -> list[dict[str, Any]]:
+    """The typed lines taken apart; none for a bill typed by its totals."""
+    names = {line.no: line.name for line in trial.lines}
+    return [
+        {
+            "no": split.no,
+            "name": names[split.no],
+            "in_range_fen": split.in_range_fen,
+            "first_pay_fen": split.first_pay_fen,
+            "over_limit_fen": split.over_limit_fen,
+            "out_of_scope_fen": split.out_of_scope_fen,
+        }
+        for split in result.line_splits
+        if names
+    ]
+
+
 def _bill(side: Side, trial: Trial) -> dict[str, Any]:
     try:
         result = price(side.policy, trial)
@@ -238,6 +311,7 @@ def _bill(side: Side, trial: Trial) -> dict[str, Any]:
     return {
         "title": side.title,
         "result": result,
+        "lines": _line_rows(trial, result),
         "shares": [
             {"payer": word(share.payer, language=language()), "amount_fen": share.amount_fen}
             for share in result.shares

@@ -21,9 +21,10 @@ from settlement.benefits.canonical import (
 )
 from settlement.benefits.canonical_lines import restriction_from_dict, restriction_to_dict
 from settlement.benefits.elsewhere import as_listed_by
-from settlement.benefits.explanation import explain
+from settlement.benefits.explanation import Audience, explain
 from settlement.benefits.loading import load_policy
 from settlement.benefits.policy import Policy
+from settlement.benefits.sheets import line_reason, sheet_figures
 from settlement.benefits.tables import PolicyError
 from settlement.benefits.values import (
     LAYER_REASONS,
@@ -55,6 +56,7 @@ __all__ = [
     "LINE_REASONS",
     "OWN_PAYERS",
     "PAYERS",
+    "Audience",
     "BenefitsError",
     "Bill",
     "CalculationInputs",
@@ -80,10 +82,12 @@ __all__ = [
     "canonical_inputs",
     "explain",
     "inputs_from",
+    "line_reason",
     "load_policy",
     "restriction_from_dict",
     "restriction_to_dict",
     "result_from_dict",
     "result_to_dict",
+    "sheet_figures",
     "trace_hash",
 ]

@@ -44,6 +44,7 @@ _LEVEL: Final = POSITION["levels"]
 _DIAGNOSES: Final = POSITION["diagnoses"]
 _EMERGENCY: Final = POSITION["emergency"]
 ORDINAL: Final = POSITION["ordinals"]
+PACKAGES: Final = POSITION["packages"]
 
 CARE: Final = ("home", "away_temporary", "away_long_term")
 DISTANCES: Final = ("area", "province", "beyond")

@@ -8,6 +8,7 @@ why, not who the member is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from settlement.benefits.policy import Layer, Policy
@@ -22,10 +23,32 @@ Audience = Literal["citizen", "cashier"]
 PRIVATE_PAYERS: Final = frozenset({"medical_aid", "second_aid", "civil_servant"})
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One sentence, and the sources of the figures in it; no source where none is told."""
+
+    text: str
+    source: str = ""
+
+
 def explain(
     result: Result, *, policy: Policy, language: Language = "zh", audience: Audience = "citizen"
 ) -> tuple[str, ...]:
-    """The sentences, in the order of the calculation.
+    """The sentences with their sources, in the order of the calculation.
+
+    Raises ValueError as `steps` does.
+    """
+    texts = TEXTS[language]
+    return tuple(
+        step.text + (texts["source"].format(sources=step.source) if step.source else "")
+        for step in steps(result, policy=policy, language=language, audience=audience)
+    )
+
+
+def steps(
+    result: Result, *, policy: Policy, language: Language = "zh", audience: Audience = "citizen"
+) -> tuple[Step, ...]:
+    """The sentences and, apart from them, their sources, in the order of the calculation.
 
     Raises ValueError when the policy is not the one the result was made with, because its titles
     and sources could then belong to other figures.
@@ -34,30 +57,38 @@ def explain(
         raise ValueError(f"expected the policy of the result, {result.policy_version}")
     texts = TEXTS[language]
     said = _prices(result, policy, texts, language, audience)
-    said.append(texts["total"].format(total=yuan(result.total_fen)))
+    said.append(Step(texts["total"].format(total=yuan(result.total_fen))))
     said.extend(_lines(result, policy, texts, audience))
     by_name = {layer.name: layer for layer in policy.layers}
     fund_layers = False
     for trace in result.layers:
         sentence = _layer(trace, by_name[trace.name], texts, language, audience)
         fund_layers = fund_layers or trace.payer not in OWN_PAYERS
-        if audience == "citizen" and trace.rate_rule >= 0:
-            sentence += _sources(trace, by_name[trace.name], policy, texts)
-        said.append(sentence)
+        source = ""
+        if audience == "citizen":
+            source = layer_sources(trace, policy=policy, language=language)
+        said.append(Step(sentence, source))
     if audience == "citizen":
         said.extend(
-            texts["relative"].format(holder=draw.holder, amount=yuan(draw.amount_fen))
+            Step(texts["relative"].format(holder=draw.holder, amount=yuan(draw.amount_fen)))
             for draw in result.relative_draws
         )
     if fund_layers:
-        said.append(texts["fund"].format(amount=yuan(result.fund_fen)))
+        said.append(Step(texts["fund"].format(amount=yuan(result.fund_fen))))
     else:
-        said.append(texts["no_fund"])
+        said.append(Step(texts["no_fund"]))
     if result.cash_fen:
-        said.append(texts[f"cash.{audience}"].format(amount=yuan(result.cash_fen)))
+        said.append(Step(texts[f"cash.{audience}"].format(amount=yuan(result.cash_fen))))
     else:
-        said.append(texts[f"cash_none.{audience}"])
+        said.append(Step(texts[f"cash_none.{audience}"]))
     return tuple(said)
+
+
+def layer_title(layer: Layer, *, language: Language, audience: Audience) -> str:
+    """What the layer is called to this audience."""
+    if audience == "cashier" and layer.payer in PRIVATE_PAYERS:
+        return TEXTS[language]["private_layer"]
+    return layer.title[language]
 
 
 def _prices(
@@ -66,7 +97,7 @@ def _prices(
     texts: Mapping[str, str],
     language: Language,
     audience: Audience,
-) -> list[str]:
+) -> list[Step]:
     """What took the place of the lines' own amounts before benefits."""
     said = []
     for price in result.prices:
@@ -82,15 +113,14 @@ def _prices(
             key = "price_rule" if rule.charged else "price_rule_counted"
             sentence = texts[key].format(listed=listed, charged=charged, rate=percent(rule.rate_bp))
             source = rule.source
-        if audience == "citizen":
-            sentence += _named([source], policy, texts)
-        said.append(sentence)
+        told = _named([source], policy, texts) if audience == "citizen" else ""
+        said.append(Step(sentence, told))
     return said
 
 
 def _lines(
     result: Result, policy: Policy, texts: Mapping[str, str], audience: Audience
-) -> list[str]:
+) -> list[Step]:
     said = []
     outside: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for split in result.line_splits:
@@ -101,28 +131,28 @@ def _lines(
         because = texts[f"line.{reason}"]
         if restriction:
             because += texts["restriction"].format(restriction=restriction)
-        said.append(
-            texts["outside"].format(
-                lines=texts["and"].join(str(no) for no, _ in lines),
-                reason=because,
-                amount=yuan(sum(amount for _, amount in lines)),
-            )
+        sentence = texts["outside"].format(
+            lines=texts["and"].join(str(no) for no, _ in lines),
+            reason=because,
+            amount=yuan(sum(amount for _, amount in lines)),
         )
+        said.append(Step(sentence))
     over_limit = sum(split.over_limit_fen for split in result.line_splits)
     in_range = sum(split.in_range_fen for split in result.line_splits)
     if over_limit:
-        said.append(texts["over_limit"].format(amount=yuan(over_limit)))
+        said.append(Step(texts["over_limit"].format(amount=yuan(over_limit))))
     for first in result.first_pays:
         rules = policy.away_first_pays if first.step == "away" else policy.first_pays
         rate = percent(rules[first.rule].rate_bp) if first.rule >= 0 else ""
         sentence = texts[f"first_pay.{first.step}"].format(
             base=yuan(first.base_fen), rate=rate, amount=yuan(first.amount_fen)
         )
-        if audience == "citizen" and first.rule >= 0:
-            sentence += _named([rules[first.rule].source], policy, texts)
-        said.append(sentence)
+        told = audience == "citizen" and first.rule >= 0
+        said.append(
+            Step(sentence, _named([rules[first.rule].source], policy, texts) if told else "")
+        )
     if in_range != result.total_fen:
-        said.append(texts["in_range"].format(amount=yuan(in_range)))
+        said.append(Step(texts["in_range"].format(amount=yuan(in_range))))
     return said
 
 
@@ -133,14 +163,9 @@ def _layer(
     language: Language,
     audience: Audience,
 ) -> str:
-    title = layer.title[language]
-    if audience == "cashier" and trace.payer in PRIVATE_PAYERS:
-        title = texts["private_layer"]
+    title = layer_title(layer, language=language, audience=audience)
     if trace.reason:
-        why = texts[f"layer.{trace.reason}"].format(
-            base=yuan(trace.base_fen), left=yuan(trace.deductible_left_fen)
-        )
-        return texts["pays_nothing"].format(title=title, reason=why)
+        return texts["pays_nothing"].format(title=title, reason=why_nothing(trace, language))
     if trace.payer in OWN_PAYERS:
         key = "account_cap" if trace.over_cap_fen else "account"
         return texts[key].format(
@@ -183,11 +208,22 @@ def _layer(
     return sentence + texts["pays"].format(paid=yuan(trace.paid_fen))
 
 
-def _sources(trace: LayerTrace, layer: Layer, policy: Policy, texts: Mapping[str, str]) -> str:
-    """The sources of the figures this step used, each once, in the order they were used.
+def why_nothing(trace: LayerTrace, language: Language) -> str:
+    """Why a layer paid nothing, as part of a sentence. Only of a trace that has a reason."""
+    return TEXTS[language][f"layer.{trace.reason}"].format(
+        base=yuan(trace.base_fen), left=yuan(trace.deductible_left_fen)
+    )
+
+
+def layer_sources(trace: LayerTrace, *, policy: Policy, language: Language) -> str:
+    """The sources of the figures a layer used, each once, in the order they were used; nothing for
+    a layer that had no rate.
 
     An adjustment may or may not have held for this bill; its source is named with its figure's.
     """
+    if trace.rate_rule < 0:
+        return ""
+    layer = next(each for each in policy.layers if each.name == trace.name)
     keys: list[str] = []
     if trace.deductible_rule >= 0:
         deductible = layer.deductibles[trace.deductible_rule]
@@ -197,15 +233,14 @@ def _sources(trace: LayerTrace, layer: Layer, policy: Policy, texts: Mapping[str
     if trace.cap_rule >= 0:
         cap = layer.caps[trace.cap_rule]
         keys += [cap.source, *(each.source for each in cap.adjustments)]
-    return _named(keys, policy, texts)
+    return _named(keys, policy, TEXTS[language])
 
 
 def _named(keys: Sequence[str], policy: Policy, texts: Mapping[str, str]) -> str:
-    named = texts["source_and"].join(
+    return texts["source_and"].join(
         texts["assumption"] if key == ASSUMPTION else policy.sources[key]
         for key in dict.fromkeys(keys)
     )
-    return texts["source"].format(sources=named)
 
 
 def percent(rate_bp: int, rest: int = 0) -> str:

@@ -107,14 +107,18 @@ def run_layer(layer: Layer, run: Run, *, missing: str, account_left: int | None)
             deductible = 0
 
     tiers: tuple[TierTrace, ...] = ()
+    start = set_fen = 0
     if rate.kind == "rate":
-        tiers = _bands(rate, run, deductible, eligible)
+        start = _start(rate, run, deductible)
+        tiers = _bands(rate, run, start, deductible, eligible)
         uncapped = sum([tier.paid_fen for tier in tiers])
     elif rate.kind == "fixed":
-        uncapped = min(_fixed(rate, run), eligible - deductible)
+        set_fen = _fixed(rate, run)
+        uncapped = min(set_fen, eligible - deductible)
     else:
-        uncapped = min(run.stated.get(layer.payer, 0), eligible - deductible)
-        run.stated[layer.payer] = run.stated.get(layer.payer, 0) - uncapped
+        set_fen = run.stated.get(layer.payer, 0)
+        uncapped = min(set_fen, eligible - deductible)
+        run.stated[layer.payer] = set_fen - uncapped
     if rule is not None and rule.after_rate:
         deductible_met = deductible = min(uncapped, deductible_left)
         uncapped -= deductible
@@ -167,6 +171,9 @@ def run_layer(layer: Layer, run: Run, *, missing: str, account_left: int | None)
         deductible_rule,
         rate_rule,
         cap_rule,
+        eligible,
+        start,
+        set_fen,
     )
 
 
@@ -214,14 +221,20 @@ def _fixed(rate: RateRule, run: Run) -> int:
     return rate.fixed_fen * run.bill.days
 
 
-def _bands(rate: RateRule, run: Run, deductible: int, eligible: int) -> tuple[TierTrace, ...]:
+def _start(rate: RateRule, run: Run, deductible: int) -> int:
+    """Where in the bands the first fen after the deductible falls."""
+    before = run.ledger.read(rate.counts_in) if rate.counts_in is not None else 0
+    return before + deductible if rate.from_zero else before
+
+
+def _bands(
+    rate: RateRule, run: Run, start: int, deductible: int, eligible: int
+) -> tuple[TierTrace, ...]:
     """The bands the bill falls in and what each pays.
 
     The exact sum over the bands is rounded once; a band's own figure is the step between two
     rounded running sums, so the bands add up to the payment to the fen.
     """
-    before = run.ledger.read(rate.counts_in) if rate.counts_in is not None else 0
-    start = before + deductible if rate.from_zero else before
     end = start + eligible - deductible
     if rate.adjustments or rate.at_least_bp or rate.at_most_bp < 10_000:
         bands = adjusted_rates(rate, facts=run.facts, age=run.age, day=run.day)

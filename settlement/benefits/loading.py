@@ -23,6 +23,7 @@ from settlement.benefits.policy import (
     Policy,
     PriceRule,
     RateByCase,
+    RefundWithLater,
     Relief,
     Restriction,
 )
@@ -38,6 +39,7 @@ SPLIT_ORDERS: Final = (
 )
 DAYS: Final[tuple[DayBy, ...]] = ("service", "admission", "discharge")
 LIFTS: Final = ("catalogue", "caps", "deductibles")
+REFUND_WITH_LATER: Final[tuple[RefundWithLater, ...]] = ("stand", "last_first")
 
 
 def load_policy(text: str, *, name: str) -> Policy:
@@ -84,6 +86,7 @@ def _policy(reader: Reader, name: str, sha256: str) -> Policy:
         top.wrong("effective_until", "a day after effective_from")
     rounding = reader.rounding = top.choice("rounding", ROUNDINGS)
     authorities = top.texts("authorities", "a list of names of authority files")
+    with_later = top.choice("refund_with_later", REFUND_WITH_LATER, default="stand")
     reader.read_sources()
     _read_figures(reader)
     kind_rules = _read_kinds(reader)
@@ -125,6 +128,7 @@ def _policy(reader: Reader, name: str, sha256: str) -> Policy:
         asks_insured_months=reader.asks_insured_months,
         groups=frozenset(reader.groups),
         authorities=authorities,
+        refund_with_later=with_later,
         **catalogue,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
 
-from settlement.benefits.conditions import Condition
+from settlement.benefits.conditions import PACKAGES, Condition
 from settlement.benefits.values import Bill
 from settlement.money import Rounding
 
@@ -37,6 +37,7 @@ PER_BASIS_POINT: Final = RATE_UNITS // 10_000
 MARK_GROUPS: Final = ("dual_channel", "negotiated")
 
 DayBy = Literal["service", "admission", "discharge"]
+RefundWithLater = Literal["stand", "last_first"]
 How = Literal["times", "personal_times", "plus", "minus", "per_year_of_age", "per_insured_year"]
 
 
@@ -125,6 +126,13 @@ class Package:
     at_most_the_bill: bool
     beside: frozenset[str]
     source: str
+
+    def codes(self) -> tuple[str, ...]:
+        """The codes by which a bill asks for it, in alphabetical order."""
+        wanted = frozenset[str | int]().union(
+            *(words for at, words, holds in self.condition.tests if at == PACKAGES and holds)
+        )
+        return tuple(sorted(str(code) for code in wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +283,8 @@ class Policy:
     asks_insured_months: bool = False
     # Every item group that a rule names.
     groups: frozenset[str] = frozenset()
+    # What becomes of later settlements of the year when an earlier one is returned.
+    refund_with_later: RefundWithLater = "stand"
     # Names of the authorities whose floors apply; empty: nobody's, so the policy is unchecked.
     authorities: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""A bill that nobody has: typed by its totals, for somebody described by a few facts.
+"""A bill that nobody has: typed by its totals or lines, for somebody described by a few facts.
 
 For people who look at rules rather than at bills. The real calculator prices it; this module only
 lays out the facts as the calculator takes them.
@@ -13,10 +13,14 @@ from typing import Final
 
 from settlement.benefits.calculation import calculate
 from settlement.benefits.curves import Point, curve
+from settlement.benefits.pieces import Look, look_at
 from settlement.benefits.policy import Policy
 from settlement.benefits.rehearsing import at_any_time
 from settlement.benefits.values import Bill, Filing, Line, Member, Result, Scheme, Site, SiteKind
 
+# Calculations for a curve, times the layers of each. A city's dozen layers take some hundreds; a
+# file of hundreds of layers must not keep anybody waiting for minutes.
+_MOST_LAYERS_LOOKED_AT: Final = 10_000
 _INSTITUTION: Final = "H00000000000"
 
 
@@ -25,6 +29,7 @@ class Trial:
     """Whom, where and how much. Amounts are fen; `first_pay_bp` is the first pay of class B.
 
     `filed` gives the person every filing the policy asks for, at the institution of the bill.
+    `lines` take the place of the totals when there are any.
     """
 
     kind: str
@@ -44,6 +49,7 @@ class Trial:
     first_pay_bp: int = 0
     over_limit_fen: int = 0
     out_of_scope_fen: int = 0
+    lines: tuple[Line, ...] = ()
     account_fen: int = 0
     year_to_date: Mapping[str, int] = field(default_factory=dict)
 
@@ -69,7 +75,7 @@ def price(policy: Policy, trial: Trial) -> Result:
             kind=trial.kind,
             disease_code=trial.disease_code or None,
             service_date=trial.service_date,
-            lines=_lines(trial),
+            lines=trial.lines or _lines(trial),
             admission_date=trial.service_date,
             discharge_date=trial.service_date,
             days=trial.days,
@@ -81,12 +87,15 @@ def price(policy: Policy, trial: Trial) -> Result:
 
 def member_curve(policy: Policy, trial: Trial, *, up_to_fen: int) -> tuple[Point, ...]:
     """What the person pays of a bill of class A alone as it grows to `up_to_fen`, account and cash
-    together. Raises BenefitsError."""
-    plain = replace(trial, class_b_fen=0, over_limit_fen=0, out_of_scope_fen=0)
-    return curve(
-        lambda total_fen: price(policy, replace(plain, class_a_fen=total_fen)).personal_fen,
-        up_to_fen=up_to_fen,
-    )
+    together: its corners, to the fen. Raises BenefitsError."""
+    plain = replace(trial, lines=(), class_b_fen=0, over_limit_fen=0, out_of_scope_fen=0)
+
+    def look(total_fen: int) -> Look:
+        result = price(policy, replace(plain, class_a_fen=total_fen))
+        return look_at(policy, result, result.personal_fen)
+
+    most_looks = _MOST_LAYERS_LOOKED_AT // max(1, len(policy.layers))
+    return curve(look, up_to_fen=up_to_fen, most_looks=most_looks)
 
 
 def _lines(trial: Trial) -> tuple[Line, ...]:

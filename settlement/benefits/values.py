@@ -8,7 +8,7 @@ turns a result into sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
 
@@ -275,6 +275,10 @@ class LayerTrace:
     ``deductible_left_fen`` is what was still to be met before this bill, ``over_cap_fen`` what a
     cap kept from being paid.  The rules are positions in the policy's lists, -1 for none, so that
     texts and sources can be looked up again without being stored.
+
+    The last three say what the others only imply: the cost that counts once a cap on the cost has
+    cut it, where the bands begin, and what a fixed or stated amount comes to.  Only a fresh
+    calculation has them: they follow from its inputs, and are neither stored, hashed nor compared.
     """
 
     name: str
@@ -290,6 +294,9 @@ class LayerTrace:
     deductible_rule: int = -1
     rate_rule: int = -1
     cap_rule: int = -1
+    counted_fen: int = field(default=0, compare=False)
+    bands_from_fen: int = field(default=0, compare=False)
+    amount_fen: int = field(default=0, compare=False)
 
     def tiers_after_cap(self) -> tuple[int, ...]:
         """What each tier pays in the end: a cap on the payment cuts the last fen first."""

@@ -12,12 +12,14 @@ from messaging.bodies import Payload
 from settlement.requests import (
     AddFeesRequest,
     BillRequest,
+    ConfirmRequest,
     DischargeRequest,
     OpenVisitRequest,
     PickUpRequest,
     PrescribeRequest,
     RefundRequest,
     ReleaseRequest,
+    ReverseRequest,
     ScanRequest,
     SettleRequest,
 )
@@ -52,6 +54,7 @@ WRITE = (
     "idempotency_key_malformed",
     "digest_mismatch",
     "idempotency_key_reused",
+    "key_reversed",
     "body_not_json",
     "field_invalid",
 )
@@ -304,17 +307,51 @@ ENTRIES: dict[str, Entry] = {
         200,
         answers.Slip,
         None,
-        "What the member is handed: `text` line by line, or your own form from `slip`.",
-        ("field_invalid", "not_found"),
+        "What the member is handed: `text` line by line, or your own form from `slip`, from which "
+        "everybody can work the shares out again (docs/api.md). The first asking issues the slip; "
+        "from then on every asking in that language gets the very same, also after a refund, which "
+        "stands under `current`.",
+        ("field_invalid", "not_found", "slip_not_reproducible"),
     ),
     "refund": Entry(
         "bills",
         201,
         answers.Refunded,
         RefundRequest,
-        "The whole settlement, by its id; no scan is needed. Give the cash part back when this is "
-        "accepted.",
-        ("not_found", "already_refunded"),
+        "By the settlement's id; no scan is needed. Without `lines` whatever is left of it comes "
+        "back; with them, each line whole, or so much of its `quantity`, or so many fen of it. "
+        "What remains is priced again as of the settlement, so parts in any order end alike. Give "
+        "the cash part back when this is accepted. `would_differ` names later settlements that "
+        "would have come to other figures; they stand.",
+        (
+            "not_found",
+            "already_refunded",
+            "refund_too_much",
+            "refund_whole_only",
+            "refund_last_first",
+            "refund_needs_payment",
+        ),
+    ),
+    "reverse": Entry(
+        "bills",
+        200,
+        answers.Reversed,
+        ReverseRequest,
+        "For an act whose answer never came and that you no longer want. By the key it was sent "
+        "under, from any terminal of yours, at any moment: before it arrives (the key is barred), "
+        "while it is worked (you wait for it), after it. `outcome` is barred, refused, "
+        "nothing_to_withdraw, released or reversed. Fees of a visit are there to be billed again.",
+        ("use_refund", "not_reversible"),
+    ),
+    "confirm": Entry(
+        "bills",
+        200,
+        answers.Confirmed,
+        ConfirmRequest,
+        "Send `{}` once you have the answer of a settlement, at the latest by its `confirm_by` if "
+        "you settled with `confirm_within_s`: one that is not confirmed by then is reversed by "
+        "itself. Confirming twice is the same as once.",
+        ("not_found", "settlement_reversed"),
     ),
     "look_refund": Entry(
         "bills", 200, answers.RefundRecord, None, "", ("field_invalid", "not_found")

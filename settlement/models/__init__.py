@@ -3,7 +3,18 @@
 from .books import Account, LedgerTransaction, Posting, YearToDate
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
-from .settlements import Hold, Quote, Refund, RefundShare, RelativeShare, Settlement, Share
+from .settlements import (
+    Hold,
+    Quote,
+    Refund,
+    RefundLine,
+    RefundShare,
+    RelativeRefund,
+    RelativeShare,
+    Settlement,
+    Share,
+)
+from .slips import SlipIssue
 
 __all__ = [
     "Account",
@@ -20,11 +31,14 @@ __all__ = [
     "PrescriptionLine",
     "Quote",
     "Refund",
+    "RefundLine",
     "RefundShare",
+    "RelativeRefund",
     "RelativeShare",
     "Scan",
     "Settlement",
     "Share",
+    "SlipIssue",
     "TraceCode",
     "Visit",
     "YearToDate",

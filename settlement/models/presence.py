@@ -92,6 +92,12 @@ class Visit(models.Model):
         indexes = [
             models.Index(fields=["member", "opened_at"], name="visits_by_member"),
             models.Index(fields=["merchant", "business_date"], name="visits_by_merchant_and_day"),
+            # Who lies in hospital, which every clinic page asks again and again.
+            models.Index(
+                fields=["merchant", "discharge_date"],
+                condition=Q(kind="inpatient", closed_at__isnull=True),
+                name="stays_by_merchant",
+            ),
         ]
 
 

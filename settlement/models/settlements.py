@@ -113,6 +113,10 @@ class Settlement(models.Model):
     trace_hash = models.CharField(max_length=64)
     accepted_at = models.DateTimeField()
     posted_at = models.DateTimeField(null=True)
+    # Two-step settlement: reversed by itself unless the client confirms by then.
+    confirm_by = models.DateTimeField(null=True)
+    # The client has said that it knows the result: from here on there are refunds, no reversal.
+    confirmed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -145,6 +149,11 @@ class Settlement(models.Model):
         indexes = [
             models.Index(fields=["merchant", "business_date"], name="settlements_by_merchant_day"),
             models.Index(fields=["business_date"], name="settlements_by_day"),
+            models.Index(
+                fields=["confirm_by"],
+                condition=Q(confirm_by__isnull=False, confirmed_at__isnull=True),
+                name="settlements_to_be_confirmed",
+            ),
         ]
 
 
@@ -188,7 +197,12 @@ class RelativeShare(models.Model):
 
 
 class Refund(models.Model):
-    """Goods or fees returned after a known result (退费): every payer gets its part back."""
+    """Goods or fees returned, whole or in part (退费), or an act withdrawn whose result its client
+    never learnt (冲正): every payer gets its part back."""
+
+    class Kind(models.TextChoices):
+        REFUND = "refund", _("refund")
+        REVERSAL = "reversal", _("reversal")
 
     class State(models.TextChoices):
         ACCEPTED = "accepted", _("accepted")
@@ -202,7 +216,10 @@ class Refund(models.Model):
     member = models.ForeignKey(Member, on_delete=models.PROTECT, db_index=False)
     member_seq = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACCEPTED)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.REFUND)
     reason = models.CharField(max_length=200)
+    # What the settlement comes to from here on; null when nothing of it is left.
+    result = models.JSONField(null=True)
     business_date = models.DateField()
     accounting_month = models.DateField()
     total_fen = models.BigIntegerField()
@@ -229,7 +246,7 @@ class Refund(models.Model):
 
 
 class RefundShare(models.Model):
-    """What one payer gets back."""
+    """What one payer gets back; less than nothing for one whose part has grown."""
 
     refund = models.ForeignKey(
         Refund, on_delete=models.PROTECT, related_name="shares", db_index=False
@@ -243,6 +260,46 @@ class RefundShare(models.Model):
                 fields=["refund", "payer"], name="one_share_a_refund_and_payer"
             ),
             models.CheckConstraint(
-                condition=Q(amount_fen__gt=0), name="a_refund_share_returns_something"
+                condition=~Q(amount_fen=0), name="a_refund_share_moves_something"
+            ),
+        ]
+
+
+class RefundLine(models.Model):
+    """What came back of one line: a quantity, or an amount without one."""
+
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, related_name="lines", db_index=False
+    )
+    line = models.ForeignKey("settlement.Line", on_delete=models.PROTECT, related_name="returns")
+    quantity_e4 = models.BigIntegerField(default=0)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "line"], name="one_return_a_refund_and_line"),
+            models.CheckConstraint(
+                condition=Q(quantity_e4__gte=0) & Q(amount_fen__gte=0),
+                name="nothing_is_returned_backwards",
+            ),
+        ]
+
+
+class RelativeRefund(models.Model):
+    """What one relative's account gets back; they sum to the share of `relative_account`."""
+
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, related_name="relative_refunds", db_index=False
+    )
+    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["refund", "account"], name="one_part_a_refund_and_relative"
+            ),
+            models.CheckConstraint(
+                condition=~Q(amount_fen=0), name="a_relatives_refund_moves_something"
             ),
         ]

@@ -1,20 +1,24 @@
 """Stored scans, visits, settlements and refunds, as a terminal of their merchant sees them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import get_language
 
 from merchants.selectors import TerminalFacts
 from messaging.days import business_date, moment
-from settlement import benefits
-from settlement.models import FeeBatch, Pickup, Refund, Scan, Settlement, Visit
+from settlement import benefits, money
+from settlement.models import FeeBatch, Line, Pickup, Refund, Scan, Settlement, Visit
 from settlement.selectors.coverage import scan_answer
 from settlement.selectors.presence import NotFound, ScanExpired
 from settlement.selectors.rules import compiled_policy
 from voucher import selectors as members
+
+# How long a counter's list reminds of a discharged patient who still owes something.
+CHASED_DAYS = 90
 
 
 def decoded(text: str) -> Any:
@@ -64,10 +68,36 @@ def settlement_record(
 ) -> dict[str, Any]:
     """A stored settlement, its explanation recomputed from the stored result and its own policy."""
     result = benefits.result_from_dict(row.result)
+    return {
+        **settlement_facts(row, result),
+        **settlement_standing(row),
+        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
+        "explanation": list(
+            benefits.explain(
+                result,
+                policy=compiled_policy(row.policy_id),
+                language=current_language(),
+                audience=audience,
+            )
+        ),
+    }
+
+
+def settlement_standing(row: Settlement) -> dict[str, Any]:
+    """What became of a settlement after it was accepted: posted or not, what was returned."""
+    return {
+        "state": row.state,
+        "posted_at": _moment(row.posted_at),
+        "refunded_fen": row.refunded_fen,
+        "refunds": [_refund(refund) for refund in row.refunds.order_by("member_seq")],
+    }
+
+
+def settlement_facts(row: Settlement, result: benefits.Result) -> dict[str, Any]:
+    """What acceptance fixed for good, with the lines as the result took them apart."""
     splits = {split.no: split for split in result.line_splits}
     return {
         "settlement_id": str(row.id),
-        "state": row.state,
         "visit_id": str(row.visit_id),
         "scan_id": str(row.scan_id),
         "quote_id": str(row.quote_id) if row.quote_id else None,
@@ -83,8 +113,6 @@ def settlement_record(
         "relative_fen": row.relative_fen,
         "cash_fen": row.cash_fen,
         "hospital_payment_fen": result.hospital_payment_fen,
-        "refunded_fen": row.refunded_fen,
-        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
         "lines": [
             {
                 "no": number,
@@ -105,20 +133,10 @@ def settlement_record(
                 row.lines.order_by("fee_batch__number", "number"), start=1
             )
         ],
-        "explanation": list(
-            benefits.explain(
-                result,
-                policy=compiled_policy(row.policy_id),
-                language=current_language(),
-                audience=audience,
-            )
-        ),
         "policy": result.policy_version,
         "engine_version": row.engine_version,
         "trace_hash": row.trace_hash,
         "accepted_at": _moment(row.accepted_at),
-        "posted_at": _moment(row.posted_at),
-        "refunds": [_refund(refund) for refund in row.refunds.order_by("member_seq")],
     }
 
 
@@ -126,6 +144,7 @@ def _refund(row: Refund) -> dict[str, Any]:
     return {
         "refund_id": str(row.id),
         "settlement_id": str(row.settlement_id),
+        "kind": row.kind,
         "state": row.state,
         "reason": row.reason,
         "member_seq": row.member_seq,
@@ -135,9 +154,30 @@ def _refund(row: Refund) -> dict[str, Any]:
             {"payer": share.payer, "amount_fen": share.amount_fen}
             for share in row.shares.order_by("id")
         ],
+        "lines": _returned(row),
         "accepted_at": _moment(row.accepted_at),
         "posted_at": _moment(row.posted_at),
     }
+
+
+def _returned(row: Refund) -> list[dict[str, Any]]:
+    numbers = {
+        line_id: number
+        for number, line_id in enumerate(
+            row.settlement.lines.order_by("fee_batch__number", "number").values_list(
+                "pk", flat=True
+            ),
+            start=1,
+        )
+    }
+    return [
+        {
+            "no": numbers[part.line_id],
+            "quantity": money.quantity_text(part.quantity_e4),
+            "amount_fen": part.amount_fen,
+        }
+        for part in row.lines.order_by("id")
+    ]
 
 
 def refund(*, refund_id: UUID, merchant_id: int) -> dict[str, Any]:
@@ -233,11 +273,28 @@ def _batch(row: FeeBatch) -> dict[str, Any]:
 
 
 def visits_today(*, merchant_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Visits of today that are more than a pharmacy purchase, newest first; at most 100."""
-    rows = (
-        Visit.objects.select_related("member")
-        .filter(merchant_id=merchant_id, business_date=business_date(now))
-        .exclude(kind=Visit.Kind.PHARMACY)
-        .order_by("-opened_at")[:100]
+    """Whom a counter has to do with today: visits of the day that are more than a pharmacy
+    purchase, newest first and at most 100, and then the stays of earlier days, the last to be
+    admitted first: whoever lies in hospital or went home today, at most 500, and whoever went home
+    within the last 90 days with something left to be charged, likewise."""
+    day = business_date(now)
+    visits = Visit.objects.select_related("member").filter(merchant_id=merchant_id)
+    of_today = visits.filter(business_date=day).exclude(kind=Visit.Kind.PHARMACY)
+    stays = visits.filter(kind=Visit.Kind.INPATIENT, closed_at__isnull=True).exclude(
+        business_date=day
     )
+    at_hand = stays.filter(Q(discharge_date__isnull=True) | Q(discharge_date=day))
+    # A statement of its own: beside an OR, PostgreSQL may read every unsettled line there is.
+    unsettled = Line.objects.filter(fee_batch__visit=OuterRef("pk"), settlement__isnull=True)
+    owing = stays.filter(
+        Exists(unsettled),
+        discharge_date__gte=day - timedelta(days=CHASED_DAYS),
+        discharge_date__lt=day,
+    )
+    of_earlier_days = sorted(
+        (row for some in (at_hand, owing) for row in some.order_by("-opened_at")[:500]),
+        key=lambda row: row.opened_at,
+        reverse=True,
+    )
+    rows = [*of_today.order_by("-opened_at")[:100], *of_earlier_days]
     return [_visit_head(row) for row in rows]

@@ -155,6 +155,28 @@ def rules_in_force(
     )
 
 
+def stay_rules(*, area_code: str, covered: frozenset[str], day: date) -> dict[str, Any]:
+    """What a counter may choose from for a stay under the area's rules of a day: the kinds of
+    benefit among those `covered`, and the codes of charge packages, each with its titles by
+    language. Nothing where the area has no rules."""
+    try:
+        _id, policy = policy_in_force(area_code=area_code, day=day)
+    except PolicyMissing:
+        return {"kinds": [], "packages": []}
+    return {
+        "kinds": [
+            {"kind": kind, "title": dict(title)}
+            for kind, title in policy.kinds.items()
+            if kind in covered and policy.may_be_a_stay(kind)
+        ],
+        "packages": [
+            {"code": code, "title": dict(package.title)}
+            for package in policy.packages
+            for code in package.codes()
+        ],
+    }
+
+
 @lru_cache(maxsize=256)
 def compiled_policy(policy_id: int) -> benefits.Policy:
     """The policy of a row, ready to calculate. Rows are immutable, so it is kept for good."""

@@ -1,35 +1,55 @@
 """The one-bill slip (一单制结算单): one settlement with every figure that led to its shares.
 
-The trace is worked out anew from the stored inputs and compared with the stored hash, so that what
-is shown is what was settled. Whose slips somebody may see is the caller's narrowing: a member's
-own, a merchant's, or any for fund staff.
+A slip is shown only if the calculator comes to the stored figures again; `_recomputed` is the one
+place that judges it. A slip that was issued is shown as it was issued, with what became of the
+settlement since beside it. Whose slips somebody may see is the caller's narrowing: a member's own,
+a merchant's, or any for fund staff.
 """
 
+import hashlib
+import logging
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from django.utils.translation import gettext_lazy as _
+
+from messaging.days import moment
+from messaging.refusals import Refusal
 from settlement import benefits
-from settlement.benefits.explanation import percent
-from settlement.benefits.naming import word
-from settlement.benefits.reports import report
-from settlement.benefits.wording import TEXTS
-from settlement.models import Settlement
+from settlement.models import Settlement, SlipIssue
 from settlement.selectors.presence import NotFound
-from settlement.selectors.records import current_language, settlement_record
+from settlement.selectors.records import settlement_facts, settlement_standing
 from settlement.selectors.rules import compiled_policy
 from voucher.selectors import masked_name
 
+log = logging.getLogger(__name__)
 
-def slip_sheet(
+
+class SlipNotReproducible(Refusal):
+    """The figures that are stored do not follow from what they were made of."""
+
+    code = "slip_not_reproducible"
+    text = _(
+        "Worked out again, this settlement comes to other figures than the ones it was accepted"
+        " with, so no slip of it is given out. Please tell the insurance office."
+    )
+
+
+def slip(
     *,
     settlement_id: UUID,
     language: benefits.Language,
+    audience: benefits.Audience,
     member_id: int | None = None,
     merchant_id: int | None = None,
 ) -> dict[str, Any]:
-    """All that a slip shows, in plain values; amounts in fen.
+    """A slip, JSON-able, amounts in fen: `slip` as it was issued, or as it would be issued now;
+    `text`, its sentences to print; `issued_at` and `sha256`, null before it is issued; and under
+    `current` what became of the settlement since.
 
-    With `member_id` or `merchant_id` only that one's settlements are found. Raises NotFound.
+    With `member_id` or `merchant_id` only that one's settlements are found. Raises NotFound,
+    SlipNotReproducible.
     """
     rows = Settlement.objects.select_related("merchant", "member").filter(pk=settlement_id)
     if member_id is not None:
@@ -39,125 +59,77 @@ def slip_sheet(
     row = rows.first()
     if row is None:
         raise NotFound(param="settlement_id")
-    policy = compiled_policy(row.policy_id)
-    stored = benefits.inputs_from(row.inputs)
-    result = benefits.result_from_dict(row.result)
-    record = settlement_record(row, audience="citizen")
-    data = report(result, policy=policy, account_after_fen=0)
-    texts = TEXTS[language]
+    issued = SlipIssue.objects.filter(
+        settlement_id=row.pk, language=language, audience=audience
+    ).first()
+    result = _recomputed(row, issued)
+    sheet = issued.sheet if issued else _sheet(row, result, language, audience)
     return {
-        **record,
-        "merchant": {"code": row.merchant.code, "name": row.merchant.name},
-        "member_name": masked_name(row.member.name),
-        "accepted_at": row.accepted_at,
-        "kind": policy.kinds[row.benefit_kind][language],
-        "policy_title": policy.title[language],
-        "shares": [
-            {"payer": word(share.payer, language=language), "amount_fen": share.amount_fen}
-            for share in result.shares
-        ],
-        "lines": [
-            # A layer's reason is said by the layer.
-            {**line, "reason": texts.get(f"line.{line['reason']}", "")}
-            for line in record["lines"]
-        ],
-        "layers": [_layer(layer, language) for layer in data["layers"]],
-        "year_to_date": _year(result),
-        "recomputed": _recomputes(policy, stored, trace_hash=row.trace_hash, shown=result),
+        "slip": sheet,
+        "text": sheet["explanation"],
+        "issued_at": moment(issued.issued_at) if issued else None,
+        "sha256": issued.sha256 if issued else None,
+        "current": settlement_standing(row),
     }
 
 
-def slip(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
-    """The slip of a settlement of this merchant, for its own software: every figure by name, and
-    `text` to print. Raises NotFound."""
-    row = (
-        Settlement.objects.select_related("merchant", "member")
-        .filter(pk=settlement_id, merchant_id=merchant_id)
-        .first()
-    )
-    if row is None:
-        raise NotFound(param="settlement_id")
-    record = settlement_record(row, audience="citizen")
-    result = benefits.result_from_dict(row.result)
-    data = report(result, policy=compiled_policy(row.policy_id), account_after_fen=0)
-    return {
-        "slip": {
-            **record,
-            "merchant": {"code": row.merchant.code, "name": row.merchant.name},
-            "member": {"name": masked_name(row.member.name)},
-            "layers": [_api_layer(layer, current_language()) for layer in data["layers"]],
-            "year_to_date": _year(result),
-        },
-        "text": record["explanation"],
-    }
+def slip_was_issued(settlement_id: UUID) -> bool:
+    """Whether anybody took a slip of the settlement away, in whatever language and wording."""
+    return SlipIssue.objects.filter(settlement_id=settlement_id).exists()
 
 
-_LAYER_FIGURES = (
-    "name",
-    "payer",
-    "base_fen",
-    "deductible_left_fen",
-    "deductible_fen",
-    "cap_left_fen",
-    "over_cap_fen",
-    "paid_fen",
-)
-_TIER_FIGURES = ("from_fen", "to_fen", "rate_bp", "part_fen", "paid_fen")
+def sheet_sha256(sheet: dict[str, Any]) -> str:
+    """The hash of a sheet: of its JSON without spaces, members in the order of their names."""
+    return hashlib.sha256(msgspec.json.encode(sheet, order="deterministic")).hexdigest()
 
 
-def _api_layer(layer: dict[str, Any], language: benefits.Language) -> dict[str, Any]:
-    return {
-        **{name: layer[name] for name in _LAYER_FIGURES},
-        "title": layer["title"][language],
-        "tiers": [{name: tier[name] for name in _TIER_FIGURES} for tier in layer["tiers"]],
-        "reason": layer["reason"] or None,
-    }
-
-
-def _year(result: benefits.Result) -> list[dict[str, Any]]:
-    """The accumulators of the year in fen; how many bills there were is no amount."""
-    return [
-        {
-            "name": name,
-            "before_fen": after - result.year_to_date_delta.get(name, 0),
-            "added_fen": result.year_to_date_delta.get(name, 0),
-            "after_fen": after,
-        }
-        for name, after in sorted(result.year_to_date_after.items())
-        if after and not name.endswith(".times")
-    ]
-
-
-def _layer(layer: dict[str, Any], language: benefits.Language) -> dict[str, Any]:
-    return {
-        "title": layer["title"][language],
-        "base_fen": layer["base_fen"],
-        "deductible_fen": layer["deductible_fen"],
-        "tiers": [
-            {
-                "part_fen": tier["part_fen"],
-                "rate": percent(tier["rate_bp"], tier.get("rate_rest", 0)),
-                "paid_fen": tier["paid_fen"],
-            }
-            for tier in layer["tiers"]
-            if tier["part_fen"]
-        ],
-        "cap_left_fen": layer["cap_left_fen"],
-        "over_cap_fen": layer["over_cap_fen"],
-        "paid_fen": layer["paid_fen"],
-    }
-
-
-def _recomputes(
-    policy: benefits.Policy,
-    stored: benefits.CalculationInputs,
-    *,
-    trace_hash: str,
-    shown: benefits.Result,
-) -> bool:
-    """Whether the calculator comes to the stored figures again, and the slip shows those."""
+def _recomputed(row: Settlement, issued: SlipIssue | None) -> benefits.Result:
+    """The result worked out anew from the stored inputs, which is the stored one to the fen; and
+    the issued sheet, if there is one, is untouched. Raises SlipNotReproducible."""
     try:
-        again = benefits.calculate(policy=policy, **stored)
-    except benefits.BenefitsError:
-        return False
-    return benefits.trace_hash(again) == trace_hash == benefits.trace_hash(shown)
+        shown = benefits.result_from_dict(row.result)
+        again = benefits.calculate(
+            policy=compiled_policy(row.policy_id), **benefits.inputs_from(row.inputs)
+        )
+        same = benefits.trace_hash(again) == row.trace_hash == benefits.trace_hash(shown)
+    except ValueError:
+        # Inputs or a result that cannot even be read, or inputs that the policy does not price.
+        same = False
+    if issued is not None:
+        same = same and issued.sha256 == sheet_sha256(issued.sheet)
+        same = same and issued.sheet.get("trace_hash") == row.trace_hash
+    if not same:
+        log.error("the slip of settlement %s cannot be reproduced", row.pk)
+        raise SlipNotReproducible(param="settlement_id")
+    return again
+
+
+def _sheet(
+    row: Settlement,
+    result: benefits.Result,
+    language: benefits.Language,
+    audience: benefits.Audience,
+) -> dict[str, Any]:
+    policy = compiled_policy(row.policy_id)
+    facts = settlement_facts(row, result)
+    return {
+        **facts,
+        **benefits.sheet_figures(result, policy=policy, language=language, audience=audience),
+        "language": language,
+        "audience": audience,
+        "merchant": {"code": row.merchant.code, "name": row.merchant.name},
+        "member": {"name": masked_name(row.member.name)},
+        "benefit_title": policy.kinds[row.benefit_kind][language],
+        "policy_title": policy.title[language],
+        "lines": [
+            # A layer's reason is told by the layer.
+            {
+                **line,
+                "reason_text": benefits.line_reason(line["reason"] or "", language=language)
+                or None,
+            }
+            for line in facts["lines"]
+        ],
+        # What had been given back when the slip was made: a later refund stands beside it.
+        "refunded_fen": row.refunded_fen,
+    }

@@ -13,7 +13,7 @@ from uuid import UUID
 from messaging import outbox, sql
 from settlement.models import Posting
 from settlement.services.acceptance import POST_SETTLEMENT
-from settlement.services.refunds import POST_REFUND
+from settlement.services.returning import POST_REFUND
 
 # Account name and signed amount in fen.
 Leg = tuple[str, int]
@@ -63,17 +63,17 @@ def settlement_legs(
 def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
     """The outbox handler of accepted settlements, inside the batch's transaction."""
     rows = sql.fetch(
-        "SELECT s.id, s.id, s.member_id, s.merchant_id, s.area_code, m.area_code, s.business_date,"
+        "SELECT s.id, s.member_id, s.merchant_id, s.area_code, m.area_code, s.business_date,"
         " s.accounting_month, s.relative_fen FROM settlement_settlement s"
         f" JOIN merchants_merchant m ON m.id = s.merchant_id WHERE {sql.among('s.id')}",
         (sql.values(subjects),),
-        kinds=("uuid", "uuid", None, None, None, None, "date", "date", None),
+        kinds=("uuid", None, None, None, None, "date", "date", None),
     )
     shares = _shares("settlement_share", "settlement_id", subjects)
     _post(
         [
             (f"{POST_SETTLEMENT}:{row[0]}", "settlement", *head, legs)
-            for row, head, legs in _with_legs(rows, shares)
+            for row, head, legs in _with_legs(rows, shares, parts="relativeshare")
         ],
         now=now,
     )
@@ -87,12 +87,12 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
 def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     """The outbox handler of accepted refunds, inside the batch's transaction."""
     rows = sql.fetch(
-        "SELECT r.id, s.id, r.member_id, r.merchant_id, s.area_code, m.area_code, r.business_date,"
+        "SELECT r.id, r.member_id, r.merchant_id, s.area_code, m.area_code, r.business_date,"
         " r.accounting_month, r.relative_fen FROM settlement_refund r"
         " JOIN settlement_settlement s ON s.id = r.settlement_id"
         f" JOIN merchants_merchant m ON m.id = r.merchant_id WHERE {sql.among('r.id')}",
         (sql.values(subjects),),
-        kinds=("uuid", "uuid", None, None, None, None, "date", "date", None),
+        kinds=("uuid", None, None, None, None, "date", "date", None),
     )
     shares = _shares("settlement_refundshare", "refund_id", subjects)
     _post(
@@ -103,7 +103,7 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
                 *head,
                 [(account, -amount_fen) for account, amount_fen in legs],
             )
-            for row, head, legs in _with_legs(rows, shares)
+            for row, head, legs in _with_legs(rows, shares, parts="relativerefund")
         ],
         now=now,
     )
@@ -115,35 +115,39 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
 
 
 def _with_legs(
-    rows: Sequence[tuple[Any, ...]], shares: Mapping[UUID, list[tuple[str, int]]]
+    rows: Sequence[tuple[Any, ...]],
+    shares: Mapping[UUID, list[tuple[str, int]]],
+    *,
+    parts: str,
 ) -> Iterator[tuple[tuple[Any, ...], tuple[str, date, date], list[Leg]]]:
-    """Each row (its own id, the settlement's, member, merchant, insured area, area of treatment,
-    day, month, relatives' fen) with area, day and month of its transaction, and its legs."""
-    relatives = _relatives([row[1] for row in rows if row[8]])
+    """Each row (id, member, merchant, insured area, area of treatment, day, month, relatives' fen)
+    with area, day and month of its transaction, and its legs. `parts` names the table of relatives'
+    parts."""
+    relatives = _relatives(parts, [row[0] for row in rows if row[7]])
     for row in rows:
-        identifier, settlement_id, member_id, merchant_id = row[:4]
-        area_code, treated_in, day, month = row[4:8]
+        identifier, member_id, merchant_id, area_code, treated_in, day, month, _ = row
         legs = settlement_legs(
             member_id=member_id,
             merchant_id=merchant_id,
             area_code=area_code,
             shares=shares.get(identifier, []),
-            relatives=relatives.get(settlement_id, []),
+            relatives=relatives.get(identifier, []),
             treated_in=treated_in,
         )
         yield row, (area_code, day, month), legs
 
 
-def _relatives(settlements: Sequence[UUID]) -> dict[UUID, list[tuple[int, int]]]:
-    """Holders, with fen, behind the relatives' shares of settlements that have some."""
+def _relatives(parts: str, subjects: Sequence[UUID]) -> dict[UUID, list[tuple[int, int]]]:
+    """Holders, with fen, behind the relatives' shares of those that have some."""
     found: dict[UUID, list[tuple[int, int]]] = {}
-    if not settlements:
+    if not subjects:
         return found
+    owner = "settlement_id" if parts == "relativeshare" else "refund_id"
     for identifier, holder, amount_fen in sql.fetch(
-        "SELECT r.settlement_id, a.member_id, r.amount_fen FROM settlement_relativeshare r"
+        f"SELECT r.{owner}, a.member_id, r.amount_fen FROM settlement_{parts} r"
         " JOIN settlement_account a ON a.id = r.account_id"
-        f" WHERE {sql.among('r.settlement_id')} ORDER BY r.id",
-        (sql.values(settlements),),
+        f" WHERE {sql.among(f'r.{owner}')} ORDER BY r.id",
+        (sql.values(subjects),),
         kinds=("uuid", None, None),
     ):
         found.setdefault(identifier, []).append((holder, amount_fen))

@@ -1,29 +1,34 @@
-"""A whole settlement returned: one request gives every payer back its part.
+"""Goods or fees returned, whole or in part: one request gives every payer back its part.
 
-The year to date of the original benefit year loses exactly what the settlement had added; later
-settlements stand as they are. The refund posts in the open month.
+A return recomputes its own settlement from the year to date stored with it and the lines that
+remain, so parts in any order end alike. The difference is booked on today's year to date of the
+original benefit year and posts in the open month; what later settlements were worked out from is
+the policy's `refund_with_later`.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from django.utils.translation import gettext_lazy as _
 
-from messaging import outbox, sql
-from messaging.days import accounting_month, moment
-from messaging.ids import new_id
+from messaging import sql
+from messaging.bodies import FieldInvalid
+from messaging.days import moment
 from messaging.refusals import Refusal
-from settlement import money
-from settlement.models import Refund, RefundShare
-from settlement.requests import RefundRequest
+from settlement import benefits, money
+from settlement.benefits.restating import Settled
+from settlement.benefits.returning import result_of_rest, shares_back
+from settlement.requests import RefundRequest, ReturnedLine
+from settlement.selectors.later import later_settlements
 from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
-from settlement.services.acceptance import write_year_to_date
+from settlement.selectors.rules import compiled_policy
+from settlement.selectors.standing import Standing, StandingLine, standing
 from settlement.services.desk import Desk
+from settlement.services.returning import Return, ReturnedPart, write_return
 from voucher import selectors as members
-
-POST_REFUND = "post_refund"
 
 
 class AlreadyRefunded(Refusal):
@@ -33,10 +38,47 @@ class AlreadyRefunded(Refusal):
     text = _("This settlement was already refunded.")
 
 
-def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
-    """Return a settlement of this merchant. No live scan is needed: the settlement is named.
+class RefundTooMuch(Refusal):
+    """More of a line than is left of it."""
 
-    Raises NotFound, AlreadyRefunded.
+    code = "refund_too_much"
+    text = _("Line %(line_no)s: more than is left of it.")
+
+
+class RefundWholeOnly(Refusal):
+    """The rest could not stand by itself, or would cost the same."""
+
+    code = "refund_whole_only"
+    text = _("This settlement can only be returned as a whole.")
+
+
+class RefundNeedsPayment(Refusal):
+    """What remains is dearer for somebody than the whole was."""
+
+    code = "refund_needs_payment"
+    text = _("After this return %(payment_fen)s fen more have to be paid for what remains.")
+
+
+class RefundLastFirst(Refusal):
+    """A later settlement was worked out from this one."""
+
+    code = "refund_last_first"
+    text = _("A later settlement of this person has to be returned first.")
+
+
+@dataclass(slots=True)
+class _Wish:
+    """What is to come back of the lines, and what of each then remains (fen, by number)."""
+
+    parts: list[ReturnedPart] = field(default_factory=list)
+    remaining_fen: dict[int, int] = field(default_factory=dict)
+
+
+def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
+    """Return a settlement of this merchant, or a part. No live scan is needed: it is named.
+
+    Raises NotFound, AlreadyRefunded, FieldInvalid, RefundTooMuch, RefundWholeOnly,
+    RefundLastFirst, RefundNeedsPayment.
     """
     row = sql.fetch_one(
         "SELECT member_id, relative_fen FROM settlement_settlement"
@@ -45,140 +87,217 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
     )
     if row is None:
         raise NotFound(param="settlement_id")
-    member_id, relative_fen = row
-    relatives = _relatives(request.settlement_id) if relative_fen else []
-    if relatives:
-        members.lock_members([member_id, *(holder_id for _, holder_id, _ in relatives)])
+    lock_for_return(row[0], settlement_id=request.settlement_id, has_relatives=row[1] > 0)
+    found = standing(settlement_id=request.settlement_id)
+    if found.is_gone:
+        raise AlreadyRefunded(param="settlement_id")
+    wish = _whole(found) if request.lines is None else _parts(found, request.lines)
+    return book(
+        desk,
+        found,
+        wish.parts,
+        wish.remaining_fen,
+        reason=request.reason,
+        accept_payment_fen=request.accept_payment_fen,
+    )
+
+
+def lock_for_return(member_id: int, *, settlement_id: UUID, has_relatives: bool) -> None:
+    """Lock whoever's money a return moves, by ascending id; before anything of theirs is read."""
+    holders: list[int] = []
+    if has_relatives:
+        holders = [
+            holder_id
+            for (holder_id,) in sql.fetch(
+                "SELECT a.member_id FROM settlement_relativeshare r"
+                " JOIN settlement_account a ON a.id = r.account_id WHERE r.settlement_id = %s",
+                (settlement_id,),
+            )
+        ]
+    if holders:
+        members.lock_members([member_id, *holders])
     else:
         members.lock_member(member_id=member_id)
-    found = sql.fetch_one(
-        "SELECT total_fen, fund_fen, account_fen, cash_fen, refunded_fen, benefit_year, result"
-        " FROM settlement_settlement WHERE id = %s" + sql.for_update(),
-        (request.settlement_id,),
-    )
-    assert found is not None
-    total_fen, fund_fen, account_fen, cash_fen, refunded_fen, benefit_year, result = found
-    if refunded_fen == total_fen:
-        # A bill of nothing counts as returned: there is nothing to give back.
-        raise AlreadyRefunded(param="settlement_id")
-    funds = money_facts(member_id=member_id, benefit_year=benefit_year, now=desk.now)
-    shares = sql.fetch(
-        "SELECT payer, amount_fen FROM settlement_share WHERE settlement_id = %s ORDER BY id",
-        (request.settlement_id,),
-    )
-    prescribed = sql.fetch(
-        "SELECT pl.id, l.quantity FROM settlement_line l"
-        " JOIN settlement_prescription p ON p.number = l.prescription_number AND p.member_id = %s"
-        " JOIN settlement_prescriptionline pl ON pl.prescription_id = p.id"
-        " AND pl.national_code = l.national_code"
-        " WHERE l.settlement_id = %s AND l.prescription_number <> ''",
-        (member_id, request.settlement_id),
-    )
-    refund_id = new_id()
-    delta: dict[str, int] = msgspec.json.decode(result)["year_to_date_delta"]
-    with sql.batch():
-        sql.insert_rows(
-            Refund,
-            (
-                "id",
-                "settlement",
-                "merchant",
-                "terminal",
-                "operator",
-                "member",
-                "member_seq",
-                "state",
-                "reason",
-                "business_date",
-                "accounting_month",
-                "total_fen",
-                "fund_fen",
-                "account_fen",
-                "relative_fen",
-                "cash_fen",
-                "accepted_at",
-            ),
-            [
-                (
-                    refund_id,
-                    request.settlement_id,
-                    desk.terminal.merchant_id,
-                    desk.terminal.terminal_id,
-                    desk.operator,
-                    member_id,
-                    funds.next_seq,
-                    "accepted",
-                    request.reason,
-                    desk.day,
-                    accounting_month(desk.day),
-                    total_fen,
-                    fund_fen,
-                    account_fen,
-                    relative_fen,
-                    cash_fen,
-                    desk.now,
-                )
+
+
+def everything(found: Standing) -> list[ReturnedPart]:
+    """All that is left of a settlement, as parts to return."""
+    return _whole(found).parts
+
+
+def book(
+    desk: Desk,
+    found: Standing,
+    parts: Sequence[ReturnedPart],
+    remaining_fen: Mapping[int, int],
+    *,
+    reason: str,
+    kind: str = "refund",
+    accept_payment_fen: int = 0,
+) -> dict[str, Any]:
+    """Decide and write a return of these parts; the member is locked. Answers the refund.
+
+    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment.
+    """
+    policy = compiled_policy(found.policy_id)
+    settled = Settled(policy, benefits.inputs_from(found.inputs))
+    try:
+        rest = result_of_rest(settled, remaining_fen=remaining_fen, original=found.original)
+    except benefits.BenefitsError:
+        raise RefundWholeOnly(param="lines") from None
+    back = shares_back(found.shares, rest)
+    total_fen = sum(back.values())
+    if total_fen <= 0:
+        # A package costs the same with less in it.
+        raise RefundWholeOnly(param="lines")
+    payment_fen = -sum(amount for amount in back.values() if amount < 0)
+    if payment_fen > accept_payment_fen:
+        raise RefundNeedsPayment(
+            param="accept_payment_fen",
+            payment_fen=payment_fen,
+            payers=[
+                {"payer": payer, "amount_fen": -amount}
+                for payer, amount in back.items()
+                if amount < 0
             ],
         )
-        sql.insert_rows(
-            RefundShare,
-            ("refund", "payer", "amount_fen"),
-            [(refund_id, payer, amount_fen) for payer, amount_fen in shares],
-        )
-        sql.run(
-            "UPDATE settlement_settlement SET refunded_fen = total_fen WHERE id = %s",
-            (request.settlement_id,),
-        )
-        if account_fen:
-            sql.run(
-                "UPDATE settlement_account SET balance_fen = balance_fen + %s WHERE id = %s",
-                (account_fen, funds.account_id),
-            )
-        for account_id, _holder_id, amount_fen in relatives:
-            sql.run(
-                "UPDATE settlement_account SET balance_fen = balance_fen + %s WHERE id = %s",
-                (amount_fen, account_id),
-            )
-        if any(delta.values()):
-            write_year_to_date(
-                member_id=member_id,
-                benefit_year=benefit_year,
-                amounts={
-                    name: funds.year_to_date.get(name, 0) - delta.get(name, 0)
-                    for name in {**funds.year_to_date, **delta}
-                },
-            )
-        for row_id, quantity in prescribed:
-            sql.run(
-                "UPDATE settlement_prescriptionline SET filled_e4 = filled_e4 - %s WHERE id = %s",
-                (money.quantity_units(quantity), row_id),
-            )
-        # The packs are back on the shelf and may be sold again.
-        sql.run(
-            "DELETE FROM settlement_tracecode WHERE settlement_id = %s", (request.settlement_id,)
-        )
-        outbox.put(topic=POST_REFUND, subject=refund_id, now=desk.now)
+    moved = _moved(found.delta, rest)
+    later = later_settlements(found, moved=moved) if any(moved.values()) else ()
+    if later and policy.refund_with_later == "last_first":
+        raise RefundLastFirst(param="settlement_id", settlement_id=str(later[-1].settlement_id))
+    funds = money_facts(member_id=found.member_id, benefit_year=found.benefit_year, now=desk.now)
+    would_differ = [each for each in later if each.differs(moved)]
+    planned = Return(
+        standing=found,
+        parts=tuple(parts),
+        remaining_fen=remaining_fen,
+        rest=rest,
+        back=back,
+        relatives_back=_relatives_back(found, rest),
+        moved=moved,
+        money=funds,
+        reason=reason,
+        kind=kind,
+    )
+    refund_id = write_return(desk, planned)
     return {
         "refund_id": str(refund_id),
-        "settlement_id": str(request.settlement_id),
+        "settlement_id": str(found.settlement_id),
+        "kind": kind,
         "state": "accepted",
         "member_seq": funds.next_seq,
         "business_date": desk.day.isoformat(),
         "total_fen": total_fen,
-        "shares": [{"payer": payer, "amount_fen": amount_fen} for payer, amount_fen in shares],
-        "account_balance_fen": funds.balance_fen + account_fen,
+        "shares": [{"payer": payer, "amount_fen": amount} for payer, amount in back.items()],
+        "lines": [
+            {
+                "no": part.line.no,
+                "quantity": money.quantity_text(part.quantity_e4),
+                "amount_fen": part.amount_fen,
+            }
+            for part in parts
+        ],
+        "remaining_fen": found.total_fen - found.refunded_fen - total_fen,
+        "would_differ": [str(each.settlement_id) for each in would_differ],
+        "account_balance_fen": funds.balance_fen + back.get("account", 0),
         "accepted_at": moment(desk.now),
     }
 
 
-def _relatives(settlement_id: UUID) -> list[tuple[int, int, int]]:
-    """Account, holder and fen of each relative who paid a part, by ascending account."""
-    return [
-        (account_id, holder_id, amount_fen)
-        for account_id, holder_id, amount_fen in sql.fetch(
-            "SELECT r.account_id, a.member_id, r.amount_fen FROM settlement_relativeshare r"
-            " JOIN settlement_account a ON a.id = r.account_id WHERE r.settlement_id = %s"
-            " ORDER BY r.account_id",
-            (settlement_id,),
+def _moved(before: Mapping[str, int], rest: benefits.Result | None) -> dict[str, int]:
+    """What the return takes off the year to date, by accumulator."""
+    after = rest.year_to_date_delta if rest is not None else {}
+    return {name: before.get(name, 0) - after.get(name, 0) for name in {**before, **after}}
+
+
+def _relatives_back(found: Standing, rest: benefits.Result | None) -> dict[int, int]:
+    draws = {} if rest is None else {int(d.holder): d.amount_fen for d in rest.relative_draws}
+    return {
+        account_id: amount - draws.get(account_id, 0)
+        for account_id, amount in {**dict.fromkeys(draws, 0), **found.relatives}.items()
+        if amount != draws.get(account_id, 0)
+    }
+
+
+def _whole(found: Standing) -> _Wish:
+    wish = _Wish(remaining_fen={line.no: 0 for line in found.lines})
+    for line in found.lines:
+        left_e4 = line.quantity_e4 - line.returned_e4
+        if left_e4:
+            wish.parts.append(
+                ReturnedPart(line, left_e4, line.remaining_fen, codes=line.trace_codes)
+            )
+    return wish
+
+
+def _parts(found: Standing, asked: Sequence[ReturnedLine]) -> _Wish:
+    by_number = {line.no: line for line in found.lines}
+    wish = _Wish(remaining_fen={line.no: line.remaining_fen for line in found.lines})
+    seen: set[int] = set()
+    for index, each in enumerate(asked):
+        where = f"lines[{index}]"
+        line = by_number.get(each.no)
+        if line is None or each.no in seen:
+            problem = _("once a line of the settlement") if line else _("no line of the settlement")
+            raise FieldInvalid(param=f"{where}.no", field=f"{where}.no", problem=problem)
+        seen.add(each.no)
+        part, after = _part(line, each, where=where)
+        wish.parts.append(part)
+        wish.remaining_fen[each.no] = after.remaining_fen
+    return wish
+
+
+def _part(
+    line: StandingLine, asked: ReturnedLine, *, where: str
+) -> tuple[ReturnedPart, StandingLine]:
+    """What comes back of one line, and the line as it then stands."""
+    if asked.quantity is not None and asked.amount_fen is not None:
+        raise FieldInvalid(
+            param=f"{where}.amount_fen",
+            field=f"{where}.amount_fen",
+            problem=_("give a quantity or an amount"),
         )
-    ]
+    left_e4 = line.quantity_e4 - line.returned_e4
+    quantity_e4 = left_e4
+    if asked.quantity is not None:
+        try:
+            quantity_e4 = money.quantity_units(asked.quantity)
+        except ValueError as error:
+            field_ = f"{where}.quantity"
+            raise FieldInvalid(param=field_, field=field_, problem=str(error)) from None
+    elif asked.amount_fen is not None:
+        quantity_e4 = 0
+    too_much = quantity_e4 > left_e4 or (asked.amount_fen or 0) > line.remaining_fen
+    if too_much or not line.remaining_fen or (quantity_e4 == 0 and not asked.amount_fen):
+        raise RefundTooMuch(param=where, line_no=line.no)
+    after = replace(
+        line,
+        returned_e4=line.returned_e4 + quantity_e4,
+        returned_fen=line.returned_fen + (asked.amount_fen or 0),
+    )
+    try:
+        amount_fen = line.remaining_fen - after.remaining_fen
+    except ValueError:
+        raise RefundTooMuch(param=where, line_no=line.no) from None
+    codes = _codes(
+        line, asked, is_rest=quantity_e4 == left_e4, quantity_e4=quantity_e4, where=where
+    )
+    return ReturnedPart(line, quantity_e4, amount_fen, codes=codes), after
+
+
+def _codes(
+    line: StandingLine, asked: ReturnedLine, *, is_rest: bool, quantity_e4: int, where: str
+) -> tuple[str, ...]:
+    """The packs that are back on the shelf and may be sold again."""
+    named = tuple(asked.trace_codes or ())
+    problem: object = None
+    if foreign := set(named) - set(line.trace_codes):
+        problem = _("%s is not a pack of this line") % sorted(foreign)[0]
+    elif named and not quantity_e4:
+        problem = _("an amount without goods brings no pack back")
+    elif line.trace_codes and quantity_e4 and not is_rest and not named:
+        problem = _("name the packs that come back")
+    if problem is not None:
+        field_ = f"{where}.trace_codes"
+        raise FieldInvalid(param=field_, field=field_, problem=problem)
+    return line.trace_codes if is_rest else named

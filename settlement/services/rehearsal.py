@@ -57,8 +57,9 @@ class Rehearsal:
     dearer: int = 0
     cheaper: int = 0
     other_figures: int = 0
-    # By the code of the calculator's refusal.
-    not_priced: dict[str, int] = field(default_factory=dict)
+    # The bills that the draft cannot price by the code of the calculator's refusal, in the order of
+    # the rehearsal.
+    not_priced: dict[str, list[UUID]] = field(default_factory=dict)
     whole: Costs = field(default_factory=Costs)
     by_group: dict[str, Costs] = field(default_factory=dict)
     by_kind: dict[str, Costs] = field(default_factory=dict)
@@ -158,7 +159,7 @@ def _one(
             account_fen=row["account_fen"],
         )
     except benefits.BenefitsError as refused:
-        found.not_priced[refused.code] = found.not_priced.get(refused.code, 0) + 1
+        found.not_priced.setdefault(refused.code, []).append(row["id"])
         return None
     if row["refunded_fen"] == row["total_fen"] > 0:
         found.returned += 1

@@ -8,7 +8,7 @@ here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +86,15 @@ def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
     _claim_traces(acceptance, settlement_id)
     visit_id = acceptance.visit.visit_id if acceptance.visit else new_id()
     write_acceptance(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
-    return _answer(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+    answer = _answer(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+    if request.confirm_within_s is not None:
+        confirm_by = desk.now + timedelta(seconds=request.confirm_within_s)
+        sql.run(
+            "UPDATE settlement_settlement SET confirm_by = %s WHERE id = %s",
+            (confirm_by, settlement_id),
+        )
+        answer["confirm_by"] = moment(confirm_by)
+    return answer
 
 
 def _from_bill(desk: Desk, request: SettleRequest) -> Acceptance:
@@ -320,6 +328,7 @@ def _answer(
             lines=[_described(line) for line in acceptance.lines],
         ),
         "account_balance_fen": acceptance.money.balance_fen - result.account_fen,
+        "confirm_by": None,
         "accepted_at": moment(desk.now),
     }
 

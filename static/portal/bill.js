@@ -29,7 +29,20 @@ export function shareList(answer) {
   );
 }
 
-const rank = (order, name) => (name === "account" ? 99 : order.includes(name) ? order.indexOf(name) : 50);
+// Funds first, then the person's own account, then what relatives add to it.
+const LAST = { account: 99, relative_account: 100 };
+const rank = (order, name) => LAST[name] ?? (order.includes(name) ? order.indexOf(name) : 50);
+
+/** What a package pays the hospital, where it leaves the shares of the bill alone. */
+function hospitalPayment(answer) {
+  const fen = answer.hospital_payment_fen;
+  if (fen === null || fen === undefined) return null;
+  return h(
+    "p",
+    { class: "note", "data-part": "hospital-payment" },
+    interpolate(gettext("For this package the hospital is paid %s by the fund. It does not change who pays the bill."), [yuan(fen)]),
+  );
+}
 
 function lineList(answer) {
   return h(
@@ -67,14 +80,19 @@ export class Bill {
   /**
    * The panel with quote, confirmation and result. `body()` gives the bill to send, or a text that
    * says what is missing; `settled(settlement)` and `next()` tell the page; `locked(busy)` tells it that
-   * an act is under way, during which the bill must stay as it is.
+   * an act is under way, during which the bill must stay as it is; `refused(error)` lets it show a
+   * refusal at the field that is to blame, and answers what to say here instead, if anything.
    */
-  constructor(root, { body, settled = () => {}, refunded = () => {}, locked = () => {}, next = null }) {
+  constructor(
+    root,
+    { body, settled = () => {}, refunded = () => {}, locked = () => {}, refused = () => "", next = null },
+  ) {
     this.root = root;
     this.body = body;
     this.settled = settled;
     this.refunded = refunded;
     this.locked = locked;
+    this.refused = refused;
     this.next = next;
     this.line = part(root, "state");
     this.button = part(root, "quote");
@@ -200,6 +218,8 @@ export class Bill {
       await act(body);
       say(this.line, "");
     } catch (error) {
+      const shown = this.refused(error);
+      if (shown) return say(this.line, shown, "bad");
       const place = /^lines\[(\d+)\]/.exec(error.problem?.param ?? "");
       const where = place ? interpolate(gettext("Line %s"), [Number(place[1]) + 1]) : "";
       // Most refusals of a line name it themselves.
@@ -224,7 +244,9 @@ export class Bill {
 
   /** Who pays first, then the decision, then the reasons: a cashier reads in that order. */
   #figures(answer, note = null) {
-    part(this.root, "figures").replaceChildren(...(note ? [note] : []), shareList(answer));
+    part(this.root, "figures").replaceChildren(
+      ...[note, shareList(answer), hospitalPayment(answer)].filter(Boolean),
+    );
     part(this.root, "details").replaceChildren(h("div", {}, lineList(answer), explanation(answer)));
   }
 
@@ -261,6 +283,7 @@ export class Bill {
         heading,
         h("p", { class: "figure" }, yuan(settlement.total_fen)),
         shareList(settlement),
+        hospitalPayment(settlement),
         h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen ?? 0)}`),
         status,
         h(

@@ -23,6 +23,9 @@ let offset = 0;
 /** The server's time in milliseconds: a till's own clock may be minutes off. */
 export const serverNow = () => Date.now() + offset;
 
+/** The Beijing day now, or `back` days ago, as a date field and the API write it. */
+export const today = (back = 0) => new Date(serverNow() + (8 - 24 * back) * 3600000).toISOString().slice(0, 10);
+
 const PATIENCE_MS = 10000;
 const PENDING = "pending-intent";
 

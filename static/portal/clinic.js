@@ -1,19 +1,23 @@
-// The clinic's page: 挂号 opens a visit, 就诊 uploads what was done, 收费 charges it, 取药 hands out
-// against a second scan. The visit on the screen is read again from the server after every act.
+// The clinic's page: 挂号 opens a visit and 入院 a stay, 就诊 uploads what was done, 收费 charges it, 取药
+// hands out against a second scan. The visit on the screen is read again from the server after every act.
 
-import { Basket } from "./basket.js";
 import { Bill } from "./bill.js";
-import { Intent, lookUrl, read, serverNow } from "./calls.js";
-import { h, part, say, timeOfDay } from "./dom.js";
-import { lineFen, yuan } from "./money.js";
+import { Refused, lookUrl, read, serverNow, today } from "./calls.js";
+import { fault, part, say, timeOfDay } from "./dom.js";
 import { benefitChoices, chosen, showChoices } from "./person.js";
+import { PickUp } from "./pick-up.js";
+import { Registration } from "./register.js";
 import { ScanBox } from "./scan-box.js";
+import { Stay } from "./stay.js";
+import { Treatment } from "./treat.js";
+import { due, dueList, visitHead, visitRow } from "./visit-view.js";
 import { guard } from "./wedge.js";
-import { state } from "./words.js";
 
 const root = document.getElementById("clinic");
 const STEPS = ["register", "treat", "charge", "collect"];
 const LIST_MS = 15000;
+// A list longer than this is searched rather than read.
+const GLANCE = 10;
 const get = (name) => part(root, name);
 const tab = (step) => root.querySelector(`[data-step="${step}"]`);
 const choicesBox = get("choices");
@@ -22,31 +26,75 @@ let step = "register";
 let visit = null;
 // What only the opening of the visit tells a hospital; kept while the page is open, never stored.
 const fullNames = new Map();
+// The last scan of each visit, and as whom the person of a visit is known here.
+const scans = new Map();
+const references = new Map();
 let scan = null;
 let choices = [];
-let fees = [];
+let visits = [];
+// Which opening of a visit was asked for last: an earlier answer that comes later is dropped.
+let asked = 0;
 
 const bill = new Bill(get("pay"), {
   body: chargeBody,
-  settled: () => refresh(),
+  settled: () => {
+    stay.clear();
+    refresh();
+  },
   refunded: () => refresh(),
+  refused: explain,
 });
-const basket = new Basket(get("fees"), { changed: () => {}, prescriptions: false });
-const registration = new ScanBox(part(get("register"), "scan-box"), {
-  use: "registration",
-  accepted: register,
+const treatment = new Treatment(get("treat"), { done: () => refresh() });
+const registration = new Registration(get("register"), {
+  opened: async (opened, answer, fee) => {
+    fullNames.set(opened.visit_id, opened.member);
+    keepScan(opened.visit_id, answer);
+    await openVisit(opened.visit_id, fee ? "charge" : "treat");
+  },
 });
 const renewal = new ScanBox(get("renewal-box"), {
   use: "settlement",
   accepted: (answer) => {
     if (!samePerson(answer)) return say(renewal.line, gettext("That code belongs to somebody else than this visit."), "bad");
+    keepScan(visit.visit_id, answer);
     takeScan(answer);
+    say(get("shown"), interpolate(gettext("The code was shown. It counts for the bills of this visit until %s."), [timeOfDay(answer.expires_at)]), "good");
   },
 });
-const pickup = new ScanBox(get("pickup-box"), { use: "drug_pickup", accepted: collect });
+const pickUp = new PickUp(get("collect"), { fees: () => registration.fees, done: () => refresh() });
+const stay = new Stay(root, {
+  changed: () => bill.stale(),
+  // The server holds no quote for a stay that has changed.
+  leaving: () => bill.release(),
+  left: async (discharge) => {
+    visit = { ...visit, discharge_date: discharge.discharge_date };
+    // Going home is shown anew, whatever was shown before.
+    dropScan();
+    if (due(visit)) bill.reset();
+    show();
+    renewal.focus();
+    await refresh();
+  },
+});
 
-/** One person has one reference at one institution. */
-const samePerson = (answer) => !scan || answer.member.reference === scan.member.reference;
+/** One person has one reference at one institution; who has not been scanned yet has a name only. */
+function samePerson({ member }) {
+  const known = references.get(visit.visit_id);
+  return known ? member.reference === known : member.name === visit.member_name;
+}
+
+function keepScan(visitId, answer) {
+  scans.set(visitId, answer);
+  references.set(visitId, answer.member.reference);
+}
+
+function dropScan({ wrongPerson = false } = {}) {
+  scans.delete(visit.visit_id);
+  if (wrongPerson) references.delete(visit.visit_id);
+  takeScan(null);
+}
+
+const isLive = (answer) => !!answer && serverNow() < Date.parse(answer.expires_at);
 
 // --- steps ---------------------------------------------------------------------------------
 
@@ -57,11 +105,13 @@ function go(next) {
     tab(name).setAttribute("aria-selected", String(name === step));
     tab(name).tabIndex = name === step ? 0 : -1;
   }
-  for (const box of [registration, renewal, pickup]) box.reset();
-  if (step === "charge" && visit && due() && !bill.quote) bill.reset();
-  if (step === "register") registration.focus();
-  if (step === "treat") basket.focus();
-  if (step === "collect") pickup.focus();
+  for (const box of [registration.box, renewal, pickUp.box]) box.reset();
+  if (step === "charge" && visit && due(visit) && !bill.quote) bill.reset();
+  if (step === "charge") showRenewal();
+  if (step === "register") registration.box.focus();
+  if (step === "treat") treatment.focus();
+  if (step === "charge") renewal.focus();
+  if (step === "collect") pickUp.box.focus();
 }
 
 function gate() {
@@ -69,88 +119,80 @@ function gate() {
   tab("register").disabled = !!visit;
 }
 
+/** Empty every step for another visit, or for none. */
+function clear() {
+  bill.reset();
+  treatment.clear();
+  registration.clear();
+  pickUp.clear();
+  say(get("shown"), "");
+}
+
 function startNew() {
+  asked += 1;
   visit = null;
   scan = null;
-  bill.reset();
-  basket.clear();
-  for (const name of ["register-state", "treat-state", "collect-state"]) say(get(name), "");
-  for (const name of ["uploaded", "collected", "collectable", "due"]) get(name).replaceChildren();
+  clear();
+  get("due").replaceChildren();
   get("visit-head").hidden = true;
   gate();
   go("register");
   showVisits();
 }
 
-// --- 挂号 -----------------------------------------------------------------------------------
-
-async function loadFees() {
-  // The institution's own list says what registering costs; the service is called 挂号 or 诊察.
-  const found = await Promise.all(
-    ["挂号", "诊察", "诊查"].map((query) => read(lookUrl("items", { query, limit: 10 }))),
-  );
-  fees = [...new Map(found.flatMap(({ items }) => items).map((item) => [item.code, item])).values()];
-  // The cheapest first: it is the ordinary one, and the dearer ones are chosen on purpose.
-  fees.sort((a, b) => a.unit_price - b.unit_price);
-  get("fee").replaceChildren(
-    ...fees.map((item, index) => h("option", { value: index }, `${item.name} ¥${item.unit_price}`)),
-    h("option", { value: "" }, gettext("No fee")),
-  );
-}
-
-async function register(answer) {
-  const line = get("register-state");
-  const item = fees[get("fee").value];
-  const body = {
-    scan_id: answer.scan_id,
-    kind: "outpatient",
-    department: get("department").value.trim(),
-    doctor: get("doctor").value.trim(),
-    registration_line: item
-      ? {
-          code: item.code,
-          quantity: "1",
-          unit_price: item.unit_price,
-          amount_fen: lineFen("1", item.unit_price),
-        }
-      : null,
-  };
-  say(line, gettext("Opening the visit…"));
-  try {
-    const opened = await new Intent("open_visit", body).send({ doubt: (words) => say(line, words, "warn") });
-    fullNames.set(opened.visit_id, opened.member);
-    say(line, "");
-    scan = answer;
-    await openVisit(opened.visit_id, item ? "charge" : "treat");
-  } catch (error) {
-    say(line, error.message, "bad");
-  }
-}
-
 // --- the visit on the screen ----------------------------------------------------------------
 
 async function openVisit(visitId, next) {
-  bill.reset();
-  basket.clear();
-  for (const name of ["register-state", "treat-state", "collect-state"]) say(get(name), "");
-  for (const name of ["uploaded", "collected"]) get(name).replaceChildren();
+  asked += 1;
+  const mine = asked;
+  let found;
+  let presence;
   try {
-    visit = await read(lookUrl("visit", { visit_id: visitId }));
-    takeScan(await read(lookUrl("scan", { scan_id: visit.scan_id })));
+    found = await read(lookUrl("visit", { visit_id: visitId }));
+    presence = await lastScan(found);
   } catch (error) {
-    return say(get("register-state"), error.message, "bad");
+    if (mine === asked) say(get(`${step}-state`) ?? bill.line, error.message, "bad");
+    return;
   }
+  if (mine !== asked) return;
+  clear();
+  visit = found;
   gate();
   show();
-  go(next ?? (due() > 0 ? "charge" : "treat"));
+  takeScan(presence);
+  go(next ?? (due(visit) > 0 || visit.discharge_date ? "charge" : "treat"));
   await showVisits();
+}
+
+/** The scan under which the visit may be billed as it is, or null: then one has to be made. */
+async function lastScan(found) {
+  const kept = scans.get(found.visit_id);
+  // Discharged at another till meanwhile: only a scan for settlement may have been made since.
+  if (isLive(kept) && !(found.discharge_date && kept.use !== "settlement")) return kept;
+  // A visit taken over from a register has no scan, and after a discharge the first no longer counts.
+  if (!found.scan_id || found.discharge_date) return null;
+  try {
+    const answer = await read(lookUrl("scan", { scan_id: found.scan_id }));
+    keepScan(found.visit_id, answer);
+    return answer;
+  } catch (error) {
+    // Presence was shown too long ago: the visit can be looked at and worked on all the same.
+    if (error instanceof Refused) return null;
+    throw error;
+  }
 }
 
 async function refresh() {
   if (!visit) return;
+  const visitId = visit.visit_id;
   try {
-    visit = await read(lookUrl("visit", { visit_id: visit.visit_id }));
+    const found = await read(lookUrl("visit", { visit_id: visitId }));
+    if (visit?.visit_id !== visitId) return;
+    const wasPaid = !due(visit);
+    visit = found;
     show();
+    // What was settled last makes room for what was uploaded since.
+    if (step === "charge" && wasPaid && due(visit) && !bill.quote && !bill.busy) bill.reset();
     await showVisits();
   } catch {
     // The act itself has reported; the list is renewed by its timer.
@@ -159,253 +201,122 @@ async function refresh() {
 
 function takeScan(answer) {
   scan = answer;
-  get("renewal").hidden = serverNow() < Date.parse(scan.expires_at);
-  choices = benefitChoices(scan, { kinds: ["outpatient", "chronic"] });
-  // The ordinary way first: a chronic disease is billed on purpose.
-  choices.sort((a, b) => Number(b.benefit_kind === "outpatient") - Number(a.benefit_kind === "outpatient"));
-  showChoices(choicesBox, "benefit", choices, () => bill.stale());
+  say(get("shown"), "");
+  showRenewal();
+  offerChoices();
 }
 
-const unsettled = () => visit.fee_batches.flatMap((batch) => batch.lines).filter((line) => !line.settlement_id);
-const due = () => unsettled().reduce((sum, line) => sum + line.amount_fen, 0);
+function offerChoices() {
+  fault(get("benefit"), "");
+  if (visit.admission_date) {
+    choices = stay.choices;
+  } else {
+    choices = scan ? benefitChoices(scan, { kinds: ["outpatient", "chronic"] }) : [];
+    // The ordinary way first: a chronic disease is billed on purpose.
+    choices.sort((a, b) => Number(b.benefit_kind === "outpatient") - Number(a.benefit_kind === "outpatient"));
+  }
+  get("benefit").hidden = !choices.length;
+  showChoices(choicesBox, "benefit", choices, () => {
+    fault(get("benefit"), "");
+    bill.stale();
+  });
+}
+
+/** Ask for a scan where a bill needs one. */
+function showRenewal() {
+  const needed = !!visit && due(visit) > 0 && !isLive(scan);
+  get("renewal").hidden = !needed;
+  if (!needed) return;
+  say(get("shown"), "");
+  let why = gettext("The registration scan has grown old: scan the code once more for this bill.");
+  if (visit.admission_date) why = gettext("Scan the code for this bill of the stay.");
+  if (visit.discharge_date) why = gettext("Discharged: scan the code once more for the final bill.");
+  get("renewal-why").textContent = why;
+}
 
 function show() {
-  const member = fullNames.get(visit.visit_id);
+  const dueFen = due(visit);
   get("visit-head").hidden = false;
-  get("visit-head").replaceChildren(
-    h(
-      "div",
-      { class: "head-line" },
-      h("p", { class: "person-name" }, member?.name ?? visit.member_name),
-      h("p", { class: "muted" }, [visit.department, visit.doctor, timeOfDay(visit.opened_at)].filter(Boolean).join(" · ")),
-    ),
-    ...(member
-      ? [h("p", { class: "muted small" }, `${gettext("Document")} ${member.identity_number} · ${gettext("Person number")} ${member.person_number}`)]
-      : []),
-    ...(visit.diagnoses?.length
-      ? [h("p", {}, `${gettext("Diagnosis")}: ${visit.diagnoses.map((one) => `${one.name} (${one.code})`).join(", ")}`)]
-      : []),
-    h(
-      "p",
-      { class: "tags" },
-      h("span", { class: `tag ${due() ? "warn" : "good"}` }, `${gettext("To be charged")} ${yuan(due())}`),
-      ...visit.settlements.map((one) =>
-        h("span", { class: "tag" }, `${yuan(one.total_fen)} ${one.refunded_fen ? gettext("refunded") : state(one.state)}`),
-      ),
-      ...visit.prescriptions.map((one) => h("span", { class: "tag" }, one.prescription)),
-    ),
-  );
-  const open = unsettled();
-  get("due").replaceChildren(
-    open.length
-      ? h(
-          "ul",
-          { class: "bill-lines" },
-          open.map((line) =>
-            h(
-              "li",
-              {},
-              h("div", { class: "row-head" }, h("span", {}, `${line.name} × ${line.quantity}`), h("span", { class: "num-cell" }, yuan(line.amount_fen))),
-            ),
-          ),
-          h("li", {}, h("p", { class: "total" }, h("span", {}, gettext("Total")), h("span", { class: "amount" }, yuan(due())))),
-        )
-      : h("p", { class: "empty" }, gettext("Nothing to charge: everything uploaded is settled.")),
-  );
-  showCollectable();
+  get("visit-head").replaceChildren(...visitHead(visit, { member: fullNames.get(visit.visit_id), dueFen }));
+  get("due").replaceChildren(dueList(visit));
+  get("charge").classList.toggle("nothing-due", !dueFen);
+  stay.show(visit, dueFen);
+  const ofStay = visit.discharge_date ? gettext("Final quote") : gettext("Interim quote");
+  bill.button.textContent = visit.admission_date ? ofStay : gettext("Get the quote");
+  treatment.show(visit);
+  showRenewal();
+  pickUp.show(visit);
 }
 
 async function showVisits() {
   try {
-    const { visits } = await read(lookUrl("visits_today"));
-    const open = visits.filter((one) => !one.closed_at);
-    get("no-visits").hidden = open.length > 0;
-    get("visits").replaceChildren(
-      ...open.map((one) =>
-        h(
-          "li",
-          {},
-          h(
-            "button",
-            {
-              type: "button",
-              "aria-current": one.visit_id === visit?.visit_id ? "true" : null,
-              "data-visit": one.visit_id,
-              onclick: () => openVisit(one.visit_id),
-            },
-            h("span", {}, one.member_name, " ", h("span", { class: "muted small" }, one.department)),
-            h("span", { class: "muted small" }, timeOfDay(one.opened_at)),
-          ),
-        ),
-      ),
-    );
+    const found = await read(lookUrl("visits_today"));
+    visits = found.visits.filter((one) => !one.closed_at);
+    listVisits();
   } catch {
     // Read again by the timer.
   }
 }
 
-// --- 就诊 -----------------------------------------------------------------------------------
-
-async function work(act) {
-  const line = get("treat-state");
-  if (basket.missing) return say(line, basket.missing, "warn");
-  const buttons = [get("upload"), get("prescribe")];
-  for (const button of buttons) button.disabled = true;
-  try {
-    await act((words) => say(line, words, "warn"), line);
-  } catch (error) {
-    say(line, error.message, "bad");
-  } finally {
-    for (const button of buttons) button.disabled = false;
-  }
-}
-
-function upload() {
-  return work(async (doubt, line) => {
-    const code = get("diagnosis-code").value.trim();
-    const name = get("diagnosis-name").value.trim();
-    if (!!code !== !!name) return say(line, gettext("A diagnosis needs both its code and its name."), "warn");
-    const body = {
-      lines: basket.forBill(),
-      diagnoses: code ? [{ code, name, main: true }] : [],
-      department: visit.department,
-      doctor: visit.doctor,
-    };
-    const batch = await new Intent("add_fees", body, { query: { visit_id: visit.visit_id } }).send({ doubt });
-    basket.clear();
-    say(line, interpolate(gettext("Uploaded: %s. It can be charged now."), [yuan(batch.total_fen)]), "good");
-    await refresh();
-  });
-}
-
-function prescribe() {
-  return work(async (doubt, line) => {
-    const mapped = basket.lines.filter((one) => one.item.national_code);
-    const diagnosis = get("diagnosis-name").value.trim() || visit.diagnoses?.[0]?.name;
-    if (!diagnosis || !visit.doctor) {
-      return say(line, gettext("A prescription needs a diagnosis, and a doctor named at registration."), "warn");
-    }
-    if (mapped.length < basket.lines.length) {
-      return say(line, gettext("Only items with a national code can be prescribed: remove the others."), "warn");
-    }
-    const body = {
-      prescriber: visit.doctor,
-      diagnosis,
-      lines: mapped.map((one) => ({ national_code: one.item.national_code, quantity: one.quantity })),
-    };
-    const issued = await new Intent("prescribe", body, { query: { visit_id: visit.visit_id } }).send({ doubt });
-    // The lines stay, now under the prescription, so that they can be charged.
-    for (const one of basket.lines) one.prescription = issued.prescription;
-    say(line, "");
-    get("uploaded").replaceChildren(
-      h(
-        "p",
-        { class: "note good" },
-        interpolate(gettext("Prescription %s, good until %s."), [issued.prescription, issued.until_date]),
-      ),
-    );
-    await refresh();
-  });
+function listVisits() {
+  const wanted = get("filter").value.normalize("NFKC").trim().toLowerCase();
+  const fits = (one) => `${one.member_name} ${one.department}`.toLowerCase().includes(wanted);
+  get("filter-field").hidden = visits.length <= GLANCE && !wanted;
+  const shown = visits.filter(fits);
+  get("no-visits").hidden = visits.length > 0;
+  get("none-fits").hidden = !visits.length || shown.length > 0;
+  get("visits").replaceChildren(
+    ...shown.map((one) =>
+      visitRow(one, { current: one.visit_id === visit?.visit_id, open: () => openVisit(one.visit_id) }),
+    ),
+  );
 }
 
 // --- 收费 -----------------------------------------------------------------------------------
 
 function chargeBody() {
   if (!visit) return gettext("Choose a visit first.");
-  if (!due()) return gettext("Nothing to charge: everything uploaded is settled.");
-  const choice = chosen(choicesBox, choices);
-  if (!choice) return gettext("Choose how this is to be paid.");
-  if (serverNow() >= Date.parse(scan.expires_at)) {
-    get("renewal").hidden = false;
+  if (!due(visit)) return gettext("Nothing to charge: everything uploaded is settled.");
+  if (!isLive(scan)) {
+    showRenewal();
     renewal.focus();
     return gettext("Scan the citizen's code first.");
   }
+  if (!choices.length) return gettext("No way of paying is covered here: see the agreement and the rules in force.");
+  const choice = chosen(choicesBox, choices);
+  if (!choice) return gettext("Choose how this is to be paid.");
+  const more = visit.admission_date ? stay.forBill() : {};
+  if (!more) return gettext("Correct the marked field, then try again.");
   return {
     scan_id: scan.scan_id,
     visit_id: visit.visit_id,
     benefit_kind: choice.benefit_kind,
     disease_code: choice.disease_code,
+    ...more,
   };
 }
 
-// --- 取药 -----------------------------------------------------------------------------------
+const KIND_REFUSALS = {
+  benefit_kind_not_for_visit: () => gettext("This does not fit the visit: a stay and an outpatient visit are paid differently. Choose another."),
+  benefit_kind_unknown: () => gettext("The rules of the person's area do not have this. Choose another."),
+};
 
-function collectable() {
-  const taken = new Set(visit.pickups.map((one) => one.settlement_id));
-  const registering = new Set(fees.map((item) => item.code));
-  const holdsGoods = (settlementId) =>
-    linesOf(settlementId).some((line) => !registering.has(line.code));
-  return visit.settlements.filter(
-    (one) => !one.refunded_fen && !taken.has(one.settlement_id) && holdsGoods(one.settlement_id),
-  );
-}
-
-function showCollectable() {
-  const waiting = collectable();
-  get("collect-form").hidden = !waiting.length;
-  get("collectable").replaceChildren(
-    waiting.length
-      ? h(
-          "fieldset",
-          {},
-          h("legend", {}, gettext("Settlement to hand out")),
-          h(
-            "div",
-            { class: "choices" },
-            waiting
-              .toReversed()
-              .map((one, index) =>
-                h(
-                  "label",
-                  { class: "choice" },
-                  h("input", { type: "radio", name: "collect", value: one.settlement_id, checked: index === 0 }),
-                  h("span", {}, `${yuan(one.total_fen)} · ${namesOf(one.settlement_id)}`),
-                ),
-              ),
-          ),
-        )
-      : get("collected").hasChildNodes()
-        ? ""
-        : h("p", { class: "empty" }, gettext("Nothing waits to be handed out in this visit.")),
-  );
-}
-
-const linesOf = (settlementId) =>
-  visit.fee_batches
-    .flatMap((batch) => batch.lines)
-    .filter((line) => line.settlement_id === settlementId);
-const namesOf = (settlementId) =>
-  linesOf(settlementId)
-    .map((line) => line.name)
-    .join(", ");
-
-async function collect(answer) {
-  const line = get("collect-state");
-  const chosenOne = get("collectable").querySelector("input:checked");
-  if (!chosenOne) return say(line, gettext("Nothing waits to be handed out in this visit."), "warn");
-  const body = { scan_id: answer.scan_id, settlement_id: chosenOne.value };
-  try {
-    const done = await new Intent("pick_up", body, { query: { visit_id: visit.visit_id } }).send({
-      doubt: (words) => say(line, words, "warn"),
-    });
-    say(line, "");
-    get("collected").replaceChildren(
-      h(
-        "div",
-        { class: "card done-card", "data-pickup": done.pickup_id },
-        h("h2", { class: "done-mark" }, "✓ ", gettext("Hand these out")),
-        h("ul", {}, done.lines.map((one) => h("li", {}, `${one.name} × ${one.quantity}`))),
-      ),
-    );
-    await refresh();
-  } catch (error) {
-    // The server does not say whose code it was.
-    const text =
-      error.code === "not_found" && error.problem.param === "scan_id"
-        ? gettext("That code is another person's. Ask for the code of the person of this visit.")
-        : error.message;
-    say(line, text, "bad");
+/** Show a refused bill at what is to blame; answers what to say beside the button. */
+function explain(error) {
+  const marked = gettext("Correct the marked field, then try again.");
+  if (KIND_REFUSALS[error.code]) {
+    fault(get("benefit"), KIND_REFUSALS[error.code]());
+    return marked;
   }
+  if (stay.marks(error)) return marked;
+  if (error.problem?.param !== "scan_id") return "";
+  // The server does not say whose code it was.
+  const wrongPerson = error.code === "not_found";
+  dropScan({ wrongPerson });
+  renewal.focus();
+  return wrongPerson
+    ? gettext("That code is another person's. Ask for the code of the person of this visit.")
+    : error.message;
 }
 
 // --- start ----------------------------------------------------------------------------------
@@ -422,12 +333,19 @@ for (const name of STEPS) {
   });
 }
 get("new").addEventListener("click", startNew);
-get("upload").addEventListener("click", upload);
-get("prescribe").addEventListener("click", prescribe);
-guard(() => ({ register: registration, charge: renewal, collect: pickup })[step]?.input ?? basket.input);
+get("filter").addEventListener("input", listVisits);
+guard(() => ({ register: registration.box, charge: renewal, collect: pickUp.box })[step]?.input ?? treatment.input);
 startNew();
-loadFees().catch(() => say(get("register-state"), gettext("The list of fees did not load. Reload the page."), "warn"));
-setInterval(() => !document.hidden && showVisits(), LIST_MS);
+let day = today();
+setInterval(() => {
+  if (document.hidden) return;
+  showVisits();
+  if (today() === day) return;
+  // A page that was left open over midnight.
+  day = today();
+  registration.newDay();
+  if (visit) show();
+}, LIST_MS);
 if (bill.resume()) {
   get("charge").hidden = false;
 }

@@ -24,6 +24,18 @@ export function say(line, text, kind = "") {
   line.textContent = text;
 }
 
+/** Say below a field, or a group of them, what is wrong with it; an empty text takes it away. */
+export function fault(field, text) {
+  const line = document.getElementById(field.getAttribute("aria-describedby"));
+  line.hidden = !text;
+  line.textContent = text;
+  if (text && field.matches("input")) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
+}
+
+/** A day as the API writes it, kept on one line: a hyphen is a place to break otherwise. */
+export const unbroken = (day) => day.replaceAll("-", "-\u2060");
+
 /** A time of day as the page's language writes it. */
 export function timeOfDay(moment) {
   return new Date(moment).toLocaleTimeString(document.documentElement.lang, {

@@ -1,7 +1,8 @@
 """A whole site for browser tests, in processes of its own: `python -m tests.browser.site PORT`.
 
-The world of `tests/world.py` with logins, on a database in VAR_DIR, behind the real web server,
-with the posting sweep beside it. Prints "ready" on a line of its own once the data is there.
+The world of `tests/world.py` and a city with a hospital, with logins, on a database in VAR_DIR,
+behind the real web server, with the posting sweep beside it. Prints "ready" on a line of its own
+once the data is there.
 """
 
 import os
@@ -13,6 +14,9 @@ import threading
 import django
 
 PASSWORD = "correct horse battery"
+# A second version of the region's rules, which is not in force, and the rules of another region.
+OTHER_VERSION = "370300-2099.1"
+OTHER_AREA = "210100-2021.1"
 
 
 def prepare() -> None:
@@ -36,10 +40,80 @@ def prepare() -> None:
     ):
         user = User.objects.create_user(name, password=PASSWORD)
         merchants.add_operator(merchant_id=merchant.pk, user=user, code="0001", name=shown)
+    hospital_in_a_city()
     fund = User.objects.create_user("fund", password=PASSWORD)
     fund.groups.add(Group.objects.create(name=FUND_GROUP))
     User.objects.create_user("nobody", password=PASSWORD)
+    _more_rules()
     print(f"prescription {prescription}", flush=True)
+
+
+def _more_rules() -> None:
+    from datetime import date
+    from hashlib import sha256
+
+    from django.utils import timezone
+
+    from settlement.models import Policy
+    from tests.world import POLICY_FILE
+
+    text = POLICY_FILE.read_text(encoding="utf-8")
+    later = text.replace("370300-2022.1", OTHER_VERSION).replace("amount = 1000", "amount = 900")
+    other = POLICY_FILE.with_name("210100-2021.toml").read_text(encoding="utf-8")
+    for area, version, since, rules in (
+        ("370300", OTHER_VERSION, date(2099, 1, 1), later),
+        ("210100", OTHER_AREA, date(2021, 1, 1), other),
+    ):
+        Policy.objects.create(
+            area_code=area, version=version, from_date=since, text=rules,
+            sha256=sha256(rules.encode()).hexdigest(), loaded_at=timezone.now(),
+        )  # fmt: skip
+
+
+def hospital_in_a_city() -> None:
+    """An area whose policy has stays: a hospital with its cashier, a patient with a phone, and
+    somebody who lay in hospital before this system was there and pays from a child's account."""
+    from datetime import timedelta
+
+    from django.contrib.auth.models import User
+    from django.utils import timezone
+
+    from merchants import services as merchants
+    from messaging.days import business_date
+    from settlement.models import Visit
+    from tests.city import CATALOGUE, City, share_account
+
+    city = City.made("350500")
+    merchants.save_items(
+        merchant_id=city.hospital.pk,
+        items=[
+            merchants.ItemInput(
+                code=f"H-{code}", barcode="", name=name, unit_price="500", national_code=code
+            )
+            for code, name, _class, _first_pay, _group in CATALOGUE
+        ],
+    )
+    merchants.add_operator(
+        merchant_id=city.hospital.pk,
+        user=User.objects.create_user("ward", password=PASSWORD),
+        code="0001",
+        name="孙住院",
+    )
+    for number, name, balance_fen in ((11, "patient", 100_000), (12, "inmate", 0)):
+        member = city.person(number, balance_fen=balance_fen)
+        member.user = User.objects.create_user(name, password=PASSWORD)
+        member.save(update_fields=["user"])
+    share_account(city.person(13), member)
+    now = timezone.now()
+    Visit.objects.create(
+        merchant=city.hospital,
+        member=member,
+        kind="inpatient",
+        department="老年科",
+        admission_date=business_date(now) - timedelta(days=9),
+        opened_at=now - timedelta(days=9),
+        business_date=business_date(now) - timedelta(days=9),
+    )
 
 
 def _end_with_our_starter() -> None:

@@ -15,6 +15,7 @@ PAGES = [
     ("citizen", "/me/try/"),
     ("pharmacist", "/counter/pharmacy/"),
     ("cashier", "/counter/clinic/"),
+    ("ward", "/counter/clinic/"),
     ("fund", "/fund/"),
     ("fund", "/fund/workbench/"),
     ("nobody", "/"),

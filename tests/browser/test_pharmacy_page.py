@@ -1,8 +1,11 @@
 """The pharmacy's page in a real browser: a code on a phone, a scanner, a bill, a settlement."""
 
+import io
 import re
+import unicodedata
 from collections.abc import Callable
 
+import pypdf
 import pytest
 
 from tests.browser.conftest import PHONE, Site, Visitor
@@ -310,3 +313,62 @@ def test_a_purchase_leads_to_one_slip_on_the_phone_and_at_the_counter(
     opened.value.locator(".slip h1").wait_for()
     total = ".share.sum dd"
     assert opened.value.locator(total).inner_text() == citizen.page.locator(total).inner_text()
+    assert "收取现金" in opened.value.locator(".slip .steps").inner_text()
+    assert "您" in citizen.page.locator(".slip .steps").inner_text()
+
+
+def at_a_slip(visitor: Callable[..., Visitor]) -> Visitor:
+    """A citizen's phone at the slip of what they just bought."""
+    citizen = visitor("citizen", size=PHONE)
+    before = settled_so_far(citizen)
+    counter = visitor("pharmacist")
+    serve_one(counter, code_on(citizen.page), ["6900000000042", "6900000000059"])
+    counter.page.click("[data-part=quote]")
+    counter.page.click("[data-part=confirm]")
+    counter.page.locator(".done-card").wait_for()
+    citizen.page.locator("#settlements .row").nth(before).wait_for(timeout=10_000)
+    citizen.page.locator("#settlements .slip-link").first.click()
+    citizen.page.locator(".slip h1").wait_for()
+    return citizen
+
+
+@pytest.mark.parametrize(
+    ("paper", "most_pages"),
+    [({"format": "A4"}, 1), ({"width": "80mm", "height": "297mm"}, 2)],
+    ids=["A4", "roll"],
+)
+def test_a_slip_prints_whole_on_paper_and_on_a_roll(
+    visitor: Callable[..., Visitor], paper: dict, most_pages: int
+) -> None:
+    citizen = at_a_slip(visitor)
+    pages = pypdf.PdfReader(io.BytesIO(citizen.page.pdf(**paper))).pages
+    assert len(pages) <= most_pages
+    # The browser's fonts share glyphs with the radicals, and the reader takes those for the text.
+    text = unicodedata.normalize("NFKC", "".join(page.extract_text() for page in pages))
+    text = "".join(text.split())
+    # The first and the last of it, nothing of the frame around it, nothing to press.
+    assert "医疗费用结算单" in text
+    assert citizen.page.locator(".slip .hash").first.inner_text()[:20] in text
+    for left_out in ("退出", "出具PDF"):
+        assert left_out not in text
+    width_mm = float(pages[0].mediabox.width) / 72 * 25.4
+    assert round(width_mm) == (210 if most_pages == 1 else 80)
+    for at, page in enumerate(pages):
+        assert page.extract_text().strip(), f"page {at + 1} is empty"
+
+
+def test_the_button_issues_the_slip_and_leads_to_its_pdf(
+    visitor: Callable[..., Visitor],
+) -> None:
+    citizen = at_a_slip(visitor)
+    # A PDF names no icon, so the browser asks for the one of its own invention.
+    asked: list[str] = []
+    citizen.page.on("response", lambda one: one.status == 404 and asked.append(one.url))
+    citizen.expected.append("404 (Not Found)")
+    address = citizen.page.url
+    with citizen.page.expect_response("**/slips/*.pdf") as answered:
+        citizen.page.click(".slip .actions button")
+    assert answered.value.headers["content-type"] == "application/pdf"
+    citizen.page.goto(address)
+    assert citizen.page.locator(".slip .actions a").inner_text() == "打开 PDF"
+    assert all(url.endswith("/favicon.ico") for url in asked), asked

@@ -85,7 +85,7 @@ MUTANTS: list[tuple[str, Callable[[Patch], None], Check]] = [
     ),
     (
         "a refund leaves relatives out",
-        lambda patch: patch.setattr(refunds, "_relatives", lambda _settlement_id: []),
+        lambda patch: patch.setattr(refunds, "_relatives_back", lambda *_: {}),
         others.test_a_relatives_account_pays_for_a_resident_and_gets_it_all_back,
     ),
     (

@@ -91,5 +91,5 @@ def test_a_patient_registers_is_treated_pays_and_collects_her_drugs(world: World
     assert record["prescriptions"][0]["prescription"] == prescription["prescription"]
     assert len(record["pickups"]) == 1
     slip = counter.get(f"settlements/{settled['settlement_id']}/slip")
-    assert slip["slip"]["state"] == "posted"
+    assert slip["current"]["state"] == "posted"
     assert sum(share["amount_fen"] for share in slip["slip"]["shares"]) == 76_400

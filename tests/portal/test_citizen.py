@@ -95,3 +95,41 @@ def test_the_full_name_stays_out_of_the_page(
     signed_in: Callable[[str], Client], world: World
 ) -> None:
     assert world.retiree.name not in signed_in("citizen").get("/me/").text
+
+
+def test_who_paid_for_whom_is_told_to_these_two_and_nobody_else(db: None, client: Client) -> None:
+    from django.contrib.auth import get_user_model
+
+    from tests.city import City, item, share_account, today
+
+    with today(2026, 11, 10):
+        city = City.made("350500")
+        holder = city.person(1)
+        member = city.person(2, balance_fen=0)
+        share_account(holder, member)
+        till = city.pharmacy_till()
+        settled = till.post(
+            "settlements",
+            {
+                "scan_id": city.scan(till, member, use="pharmacy_purchase"),
+                "benefit_kind": "pharmacy_account",
+                "lines": [item("XA01", 300)],
+            },
+        )
+        assert settled["relative_fen"] == 30_000
+        users = []
+        for person in (holder, member):
+            person.name = {holder.pk: "陈持有", member.pk: "林受益"}[person.pk]
+            person.user = get_user_model().objects.create_user(f"member-{person.pk}")
+            person.save(update_fields=["name", "user"])
+            users.append(person.user)
+        slip_path = f"/slips/{settled['settlement_id']}/"
+        client.force_login(users[0])
+        page = client.get("/me/").content.decode()
+        assert "林**" in page
+        assert "300.00" in page
+        assert client.get(slip_path).status_code == 404
+        client.force_login(users[1])
+        assert "relatives-title" not in client.get("/me/").content.decode()
+        assert "陈**" in client.get(slip_path).content.decode()
+        assert "陈**" not in till.get(f"settlements/{settled['settlement_id']}/slip").text

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from merchants.models import Terminal
+from messaging.days import business_date
+from settlement.models import FeeBatch, Line, Visit
 from tests.world import World, line
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -176,3 +180,57 @@ def test_a_visit_goes_through_its_four_steps(
     )
     assert handed.status_code == 201, handed.text
     assert [row["visit_id"] for row in client.get("/counter/look/visits_today").json()["visits"]]
+
+
+def listed(client: Client) -> list[str]:
+    return [row["visit_id"] for row in client.get("/counter/look/visits_today").json()["visits"]]
+
+
+def test_the_list_has_who_lies_in_hospital_or_went_home_with_something_to_pay(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    today = business_date(timezone.now())
+
+    def visit(kind: str, *, admitted: int, home: int | None = None, owes: bool = False) -> str:
+        made = Visit.objects.create(
+            merchant=world.clinic,
+            member=world.retiree,
+            kind=kind,
+            admission_date=today - timedelta(days=admitted) if kind == "inpatient" else None,
+            discharge_date=None if home is None else today - timedelta(days=home),
+            opened_at=timezone.now() - timedelta(days=admitted),
+            business_date=today - timedelta(days=admitted),
+        )
+        if owes:
+            batch = FeeBatch.objects.create(
+                visit=made, number=1, service_date=today, total_fen=1, uploaded_at=timezone.now()
+            )
+            Line.objects.create(
+                fee_batch=batch, number=1, name="x", quantity="1", unit_price="0.01", amount_fen=1
+            )
+        return str(made.pk)
+
+    lying = visit("inpatient", admitted=400)
+    home_today = visit("inpatient", admitted=9, home=0)
+    home_and_owing = visit("inpatient", admitted=20, home=5, owes=True)
+    admitted_today = visit("inpatient", admitted=0)
+    visit("inpatient", admitted=20, home=5)
+    visit("inpatient", admitted=400, home=91, owes=True)
+    visit("outpatient", admitted=1, owes=True)
+    Visit.objects.filter(pk=visit("inpatient", admitted=3)).update(closed_at=timezone.now())
+    visit("pharmacy", admitted=0)
+    assert listed(signed_in("cashier")) == [admitted_today, home_today, home_and_owing, lying]
+
+
+def test_the_list_has_nobody_of_another_hospital(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    Visit.objects.create(
+        merchant=world.pharmacy,
+        member=world.retiree,
+        kind="inpatient",
+        admission_date=business_date(timezone.now()),
+        opened_at=timezone.now(),
+        business_date=business_date(timezone.now()),
+    )
+    assert listed(signed_in("cashier")) == []

@@ -152,6 +152,12 @@ def _purchase(run: Run, world: World, till: Till) -> None:
     )
     world.post_everything()
     run.get("look_refund", till, f"refunds/{refund['refund_id']}")
+    sale = {**bill, "lines": [bill["lines"][1]]}
+    for name in ("lost-answer", "known-answer"):
+        last = till.post("settlements", {**sale, "confirm_within_s": 60}, key=name)
+        assert last.status == 201, last.text
+    run.post("reverse", till, "reversals", {"original_key": "lost-answer"})
+    run.post("confirm", till, f"settlements/{last['settlement_id']}/confirm", {})
 
 
 def _visit(run: Run, world: World) -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from settlement.benefits.curves import SMALLEST_FEN, STRAIGHT_FEN, curve
+from settlement.benefits.curves import STRAIGHT_FEN, curve
 from settlement.benefits.describing import Row, changes, describe
 from settlement.benefits.naming import word
+from settlement.benefits.pieces import Look
 from tests.settlement.benefits_worlds import EXAMPLES, policy_texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,26 +124,38 @@ def test_a_curve_is_straight_between_its_points_wherever_one_looks(
             start, rate = at, next_rate
         return (paid + (total_fen - start) * rate) // 10_000
 
-    points = curve(personal, up_to_fen=1_000_000)
+    def look(total_fen: int) -> Look:
+        passed = sum(total_fen > at for at, _rate in corners)
+        return Look(passed, (personal(total_fen),))
+
+    points = curve(look, up_to_fen=1_000_000)
     assert (points[0].total_fen, points[-1].total_fen) == (0, 1_000_000)
     for point in points:
         assert point.personal_fen == personal(point.total_fen)
     for low, high in pairwise(points):
-        for look in looks:
-            if low.total_fen <= look <= high.total_fen:
+        for total_fen in looks:
+            if low.total_fen <= total_fen <= high.total_fen:
                 run = high.total_fen - low.total_fen
                 rise = high.personal_fen - low.personal_fen
-                straight = low.personal_fen + rise * (look - low.total_fen) / run
-                assert abs(straight - personal(look)) <= SMALLEST_FEN + 4 * STRAIGHT_FEN
+                straight = low.personal_fen + rise * (total_fen - low.total_fen) / run
+                assert abs(straight - personal(total_fen)) <= STRAIGHT_FEN + 1
+
+
+def deductible_and_cap(total_fen: int) -> int:
+    return total_fen - min(max(0, total_fen - 100_000) * 80 // 100, 200_000)
 
 
 def test_a_deductible_shows_where_it_ends_and_a_cap_where_it_begins() -> None:
-    def personal(total_fen: int) -> int:
-        fund = min(max(0, total_fen - 100_000) * 80 // 100, 200_000)
-        return total_fen - fund
+    def look(total_fen: int) -> Look:
+        return Look((total_fen > 100_000, total_fen > 350_000), (deductible_and_cap(total_fen),))
 
-    points = curve(personal, up_to_fen=1_000_000)
+    points = curve(look, up_to_fen=1_000_000)
+    assert [point.total_fen for point in points] == [0, 100_000, 350_000, 1_000_000]
+
+
+def test_a_bend_that_the_way_leaves_out_is_seen_all_the_same() -> None:
+    points = curve(lambda fen: Look((), (deductible_and_cap(fen),)), up_to_fen=1_000_000)
     inner = [point.total_fen for point in points[1:-1]]
-    assert any(abs(total - 100_000) <= SMALLEST_FEN for total in inner)
-    assert any(abs(total - 350_000) <= SMALLEST_FEN for total in inner)
+    for bend in (100_000, 350_000):
+        assert any(abs(total - bend) <= 20 for total in inner)
     assert len(points) <= 8

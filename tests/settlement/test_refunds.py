@@ -59,7 +59,13 @@ def test_a_refund_gives_every_payer_its_part_in_one_request(world: World, till: 
     refund = give_back(till, settled)
     assert refund.status == 201
     assert refund["shares"] == settled["shares"]
-    assert added(rows) == {"InboxEntry": 1, "Refund": 1, "RefundShare": 3, "OutboxEntry": 1}
+    assert added(rows) == {
+        "InboxEntry": 1,
+        "Refund": 1,
+        "RefundShare": 3,
+        "RefundLine": 2,
+        "OutboxEntry": 1,
+    }
     assert figures(world) == before
     assert refund["account_balance_fen"] == before[0]
     world.post_everything()

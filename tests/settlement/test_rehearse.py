@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -367,10 +368,10 @@ def test_a_bill_that_the_draft_has_no_kind_for_is_named_and_costs_nothing_on_eit
     world: World, till: Till
 ) -> None:
     sale(world, till, line("A4", "50", "18.6"))
-    sale(world, till, line(), benefit_kind="pharmacy_account", disease_code=None)
+    refused = sale(world, till, line(), benefit_kind="pharmacy_account", disease_code=None)
     draft = TEXT.replace("pharmacy_account", "other_account")
     found = rehearsed(draft)
-    assert found.not_priced == {"unknown_kind": 1}
+    assert found.not_priced == {"unknown_kind": [UUID(refused["settlement_id"])]}
     assert found.whole.bills == 1
     assert "pharmacy_account" not in found.by_kind
 
@@ -439,6 +440,29 @@ def test_the_command_takes_a_file_or_a_loaded_version(
     data = json.loads(command(str(draft), *window(), "--json"))
     assert data["whole"]["difference_fen"]["pool"] == 1_160
     assert data["by_kind"]["chronic"]["bills"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bills_that_a_draft_refuses_are_named_to_a_reader_in_part_and_to_a_program_all(
+    world: World, till: Till, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("settlement.management.commands.rehearse.MOST_REFUSED", 2)
+    ids = [
+        sale(world, till, line(), benefit_kind="pharmacy_account", disease_code=None)[
+            "settlement_id"
+        ]
+        for _ in range(3)
+    ]
+    draft = tmp_path / "draft.toml"
+    draft.write_text(TEXT.replace("pharmacy_account", "other_account"))
+    told = command(str(draft), *window()).splitlines()
+    at = told.index("3 bills cannot be priced by it: unknown_kind")
+    assert told[at + 1 : at + 4] == [
+        f"  {ids[0]}", f"  {ids[1]}", "  and 1 more; --json names them all",
+    ]  # fmt: skip
+    assert json.loads(command(str(draft), *window(), "--json"))["not_priced"] == {
+        "unknown_kind": ids
+    }
 
 
 @pytest.mark.django_db

@@ -344,7 +344,8 @@ class Terminal:
         return self._read(f"/settlements/{_segment(settlement_id)}")
 
     def slip(self, settlement_id: str) -> Json:
-        """The one-bill slip (一单制结算单) as data and as lines of text to print."""
+        """The one-bill slip (一单制结算单) as data and as lines of text to print. The first asking
+        issues it; later ones get the very same, with what happened since under `current`."""
         return self._read(f"/settlements/{_segment(settlement_id)}/slip")
 
     def refund(

@@ -6,12 +6,14 @@ at run time.
 """
 
 from .bills import (
+    Confirmed,
     Estimated,
     Outcome,
     Quoted,
     Refunded,
     RefundRecord,
     Released,
+    Reversed,
     Settled,
     SettlementRecord,
     Slip,
@@ -32,6 +34,7 @@ __all__ = [
     "AnswerKeys",
     "AnswerShape",
     "CatalogueFound",
+    "Confirmed",
     "Discharged",
     "Enrolled",
     "Estimated",
@@ -45,6 +48,7 @@ __all__ = [
     "RefundRecord",
     "Refunded",
     "Released",
+    "Reversed",
     "Rolled",
     "Saved",
     "ScanAnswer",

@@ -69,20 +69,33 @@ class Settled(Estimated):
     service_date: date
     benefit_year: int
     account_balance_fen: Annotated[int, Meta(description="What is left on the account.")]
+    confirm_by: Annotated[
+        datetime | None, Meta(description="Two-step: reversed by itself unless confirmed by then.")
+    ]
     accepted_at: datetime
 
 
+class ReturnedLine(AnswerShape):
+    """What came back of a line."""
+
+    no: int
+    quantity: Annotated[str, Meta(description="0 for an amount without goods.")]
+    amount_fen: Fen
+
+
 class RefundRecord(AnswerShape):
-    """A returned settlement with what each payer got back."""
+    """A returned settlement, or a part of one, with what each payer got back."""
 
     refund_id: UUID
     settlement_id: UUID
+    kind: Literal["refund", "reversal"]
     state: Literal["accepted", "posted"]
     reason: str
     member_seq: int
     business_date: date
     total_fen: Fen
     shares: list[ShareShape]
+    lines: list[ReturnedLine]
     accepted_at: datetime
     posted_at: datetime | None
 
@@ -104,11 +117,10 @@ class SettledLine(AnswerShape):
     reason: str | None
 
 
-class SettlementRecord(AnswerShape):
-    """A settlement as it is kept."""
+class SettlementFacts(AnswerShape):
+    """What acceptance fixed for good."""
 
     settlement_id: UUID
-    state: Literal["accepted", "posted"]
     visit_id: UUID
     scan_id: UUID
     quote_id: UUID | None
@@ -124,16 +136,31 @@ class SettlementRecord(AnswerShape):
     relative_fen: Fen
     cash_fen: Fen
     hospital_payment_fen: int | None
-    refunded_fen: Fen
-    shares: list[ShareShape]
-    lines: list[SettledLine]
-    explanation: Texts
     policy: str
     engine_version: str
     trace_hash: str
     accepted_at: datetime
+
+
+class Standing(AnswerShape):
+    """What became of a settlement since."""
+
+    state: Literal["accepted", "posted"]
     posted_at: datetime | None
+    refunded_fen: Fen
     refunds: list[RefundRecord]
+
+
+class SettlementRecord(SettlementFacts):
+    """A settlement as it is kept, with what became of it."""
+
+    state: Literal["accepted", "posted"]
+    posted_at: datetime | None
+    refunded_fen: Fen
+    refunds: list[RefundRecord]
+    shares: list[ShareShape]
+    lines: list[SettledLine]
+    explanation: Texts
 
 
 class MerchantName(AnswerShape):
@@ -149,12 +176,28 @@ class MemberName(AnswerShape):
     name: str
 
 
+class SlipShare(ShareShape):
+    """One payer's part, with what the payer is called."""
+
+    title: str
+
+
+class SlipLine(SettledLine):
+    """A line with the reason in words."""
+
+    reason_text: Annotated[
+        str | None, Meta(description="Null where there is no reason, or its layer tells it.")
+    ]
+
+
 class TierRecord(AnswerShape):
     """A band of a layer: the part of the bill in it, and what it pays before any cap."""
 
     from_fen: Fen
     to_fen: Annotated[int | None, Meta(description="Null for a band without an end.")]
     rate_bp: Annotated[int, Meta(description="Basis points.")]
+    rate_rest: Annotated[int, Meta(description="Ten-thousandths of a basis point beyond them.")]
+    rate: Annotated[str, Meta(description="Both as people write them, such as 61.625%.")]
     part_fen: Fen
     paid_fen: Fen
 
@@ -166,38 +209,79 @@ class LayerRecord(AnswerShape):
     title: str
     payer: str
     base_fen: Fen
+    counted_fen: Annotated[int, Meta(description="Of the base, what a cap on the cost lets count.")]
     deductible_left_fen: Annotated[int, Meta(description="Still to be met before this bill.")]
+    deductible_taken_off: Annotated[
+        Literal["base", "payment", "nothing_once_reached"] | None,
+        Meta(description="What the deductible comes off; null where there is none."),
+    ]
     deductible_fen: Fen
+    rate_kind: Annotated[
+        Literal["rate", "fixed", "stated"] | None,
+        Meta(description="Null where no rate applies: the layer pays nothing."),
+    ]
+    amount_fen: Annotated[
+        int | None, Meta(description="The amount of a fixed or stated payment, else null.")
+    ]
+    bands_from_fen: Annotated[int, Meta(description="Where in the bands this bill begins.")]
     tiers: list[TierRecord]
-    cap_left_fen: Annotated[int | None, Meta(description="Null where nothing is capped.")]
+    cap_left_fen: Annotated[int | None, Meta(description="Null where no payment is capped.")]
     over_cap_fen: Annotated[int, Meta(description="What a cap kept from being paid.")]
     paid_fen: Fen
     reason: Annotated[str | None, Meta(description="Why it paid nothing, or null.")]
+    reason_text: Annotated[str | None, Meta(description="The same in words.")]
+    source: Annotated[str | None, Meta(description="Where its figures are published.")]
+
+
+class StepRecord(AnswerShape):
+    """One sentence of the explanation."""
+
+    text: str
+    source: Annotated[str | None, Meta(description="Where its figures are published.")]
 
 
 class YearFigure(AnswerShape):
     """What was used of the benefit year: before this bill, by it, and after it."""
 
     name: Annotated[str, Meta(description="As the area's policy calls it.")]
+    title: Annotated[str, Meta(description="As people call it.")]
     before_fen: Fen
     added_fen: int
     after_fen: Fen
 
 
-class SlipRecord(SettlementRecord):
+class SlipRecord(SettlementFacts):
     """A settlement with the names a slip bears, and every step to its shares."""
 
+    language: Literal["zh", "en"]
+    audience: Annotated[Literal["citizen", "cashier"], Meta(description="Whom it speaks to.")]
     merchant: MerchantName
     member: MemberName
+    benefit_title: str
+    policy_title: str
+    rounding: Literal["half_up", "half_even"]
+    refunded_fen: Annotated[
+        int, Meta(description="Given back before the slip was issued; a later refund is not in it.")
+    ]
+    shares: list[SlipShare]
+    lines: list[SlipLine]
     layers: list[LayerRecord]
+    steps: list[StepRecord]
+    explanation: Texts
     year_to_date: list[YearFigure]
 
 
 class Slip(AnswerShape):
-    """The one-bill slip; `text` is its plain-language part, ready to print."""
+    """The one-bill slip as it was issued; `text` is its plain-language part, ready to print."""
 
     slip: SlipRecord
     text: Texts
+    issued_at: datetime
+    sha256: Annotated[
+        str,
+        Meta(description="Of `slip` as JSON without spaces, its members in the order of names."),
+    ]
+    current: Standing
 
 
 class Refunded(AnswerShape):
@@ -205,13 +289,45 @@ class Refunded(AnswerShape):
 
     refund_id: UUID
     settlement_id: UUID
+    kind: Literal["refund", "reversal"]
     state: Literal["accepted"]
     member_seq: int
     business_date: date
     total_fen: Fen
-    shares: list[ShareShape]
+    shares: Annotated[
+        list[ShareShape], Meta(description="Less than nothing for one whose part has grown.")
+    ]
+    lines: list[ReturnedLine]
+    remaining_fen: Annotated[int, Meta(description="What is left of the settlement.")]
+    would_differ: Annotated[
+        list[UUID], Meta(description="Later settlements that counted on it; they stand.")
+    ]
     account_balance_fen: int
     accepted_at: datetime
+
+
+class ReversalRecord(AnswerShape):
+    """What a reversal returned."""
+
+    refund_id: UUID
+    settlement_id: UUID
+    total_fen: Fen
+
+
+class Reversed(AnswerShape):
+    """What became of a withdrawn act."""
+
+    original_key: str
+    operation: Annotated[str | None, Meta(description="Null when nothing ever came.")]
+    outcome: Literal["barred", "refused", "nothing_to_withdraw", "released", "reversed"]
+    refund: ReversalRecord | None
+
+
+class Confirmed(AnswerShape):
+    """The result is known."""
+
+    settlement_id: UUID
+    confirmed_at: datetime
 
 
 class Outcome(AnswerShape):

@@ -1,4 +1,8 @@
-"""`manage.py check_policies`: read policy files and hold them to the authorities above them."""
+"""`manage.py check_policies`: read policy files and hold them to the authorities above them.
+
+Where a bigger bill lowers what the funds pay is told as a warning: some published rules do that,
+so it is for the writer of the file to say whether it is meant.
+"""
 
 import tomllib
 from argparse import ArgumentParser
@@ -10,7 +14,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from settlement.benefits import Policy, PolicyError, load_policy
+from settlement.benefits.falling import falling
 from settlement.benefits.floors import Authority, check_floors, load_authority
+
+# A mistake in a figure shows for every level and category: the first of its warnings are enough.
+MOST_WARNINGS = 30
 
 
 class Command(BaseCommand):
@@ -30,7 +38,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """A line for each file that is in order; the problems of all others at the end."""
+        """A line for each file that is in order, and its warnings; problems at the end."""
         folder = Path(settings.BASE_DIR) / "policies"
         problems: list[str] = []
         authorities = _authorities(options["authorities"] or folder / "authorities", problems)
@@ -51,6 +59,8 @@ class Command(BaseCommand):
             loaded.append(policy)
             if not breaches:
                 self.stdout.write(_in_order(policy, text))
+            for warning in _warnings(policy):
+                self.stdout.write(self.style.WARNING(f"warning: {warning}"))
         if problems:
             raise CommandError("\n".join(problems))
 
@@ -70,6 +80,19 @@ def _same_version(policy: Policy, others: list[Policy]) -> Iterator[str]:
     for other in others:
         if other.version == policy.version:
             yield f"{policy.name}: version: {other.name} has the same one"
+
+
+def _warnings(policy: Policy) -> Iterator[str]:
+    report = falling(policy)
+    for fall in report.falls[:MOST_WARNINGS]:
+        yield fall.said()
+    if len(report.falls) > MOST_WARNINGS:
+        yield f"{policy.name}: {len(report.falls) - MOST_WARNINGS} more of the same sort"
+    for kind in report.not_searched_whole:
+        yield (
+            f"{policy.name}: kinds: {kind}: the rules tell too many cases apart: only a part of"
+            " them was searched for bigger bills that lower the fund's part"
+        )
 
 
 def _in_order(policy: Policy, text: str) -> str:

@@ -21,6 +21,9 @@ from settlement.models import Policy as PolicyRow
 from settlement.money import yuan
 from settlement.services.rehearsal import Rehearsal, rehearse
 
+# The bills of one refusal that are named to a reader.
+MOST_REFUSED = 20
+
 
 class Command(BaseCommand):
     """See "Rehearsing a draft" in docs/policies.md."""
@@ -73,11 +76,19 @@ class Command(BaseCommand):
                 "returned": found.returned,
             }
         )
-        for code, count in sorted(found.not_priced.items()):
+        for code, refused in sorted(found.not_priced.items()):
             self.stdout.write(
                 _("%(count)s bills cannot be priced by it: %(code)s")
-                % {"count": count, "code": code}
+                % {"count": len(refused), "code": code}
             )
+            for settlement_id in refused[:MOST_REFUSED]:
+                self.stdout.write(f"  {settlement_id}")
+            if len(refused) > MOST_REFUSED:
+                self.stdout.write(
+                    "  "
+                    + _("and %(more)s more; --json names them all")
+                    % {"more": len(refused) - MOST_REFUSED}
+                )
         self.stdout.write(
             _(
                 "%(changed)s differences: %(dearer)s bills cost the member more,"
@@ -168,7 +179,10 @@ def _data(found: Rehearsal) -> dict[str, Any]:
         "dearer": found.dearer,
         "cheaper": found.cheaper,
         "other_figures": found.other_figures,
-        "not_priced": found.not_priced,
+        "not_priced": {
+            code: [str(each) for each in refused]
+            for code, refused in sorted(found.not_priced.items())
+        },
         "whole": costs(found.whole),
         "by_group": {name: costs(each) for name, each in sorted(found.by_group.items())},
         "by_kind": {name: costs(each) for name, each in sorted(found.by_kind.items())},
