@@ -44,6 +44,7 @@ def spawn(
     log: Path,
     environment: Mapping[str, str] | None = None,
     user: str | None = None,
+    folder: Path = Path("/"),
     last_wish: int = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
     """A child that leads its own group, so that Ctrl-C reaches us alone, and outlives us never."""
@@ -53,7 +54,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            cwd="/",
+            cwd=folder,
             env=dict(environment) if environment is not None else None,
             process_group=0,
             user=user,
@@ -131,6 +132,8 @@ class PrivatePostgres:
             "fsync": "on",
             "synchronous_commit": "on",
             "full_page_writes": "on",
+            # After a crash one call for the whole file system, instead of one for each file.
+            "recovery_init_sync_method": "syncfs",
             "max_connections": "200",
             "wal_level": "replica",
             "archive_mode": "on",

@@ -13,6 +13,7 @@ GROUPS = (
     "races",
     "security",
     "soak",
+    "rabbitmq",
     "network",
     "clocks",
     "mutants",

@@ -34,7 +34,7 @@ CLIENTS = 20
 LOCK_WAIT_S = 2.0
 
 
-@fault("F13", "all sessions of the database cut at once", small=5, full=100)
+@fault("F13", "all sessions of the database cut at once", small=3, full=100)
 def sessions_cut(stage: Stage, stroke: Stroke) -> None:
     """Under load: some transactions roll back, and some tills cannot know."""
     system = stage.system()

@@ -21,6 +21,8 @@ class Fault:
     full: int
     strike: Callable[[Any, "Stroke"], None]
     needs: tuple[str, ...] = ()
+    # What of it may begin before its turn, because the others mostly wait.
+    ahead: Callable[[Any], None] | None = None
 
     def number(self, *, full: bool) -> int:
         """How often it strikes."""
@@ -31,14 +33,26 @@ CATALOGUE: dict[str, Fault] = {}
 
 
 def fault(
-    identifier: str, title: str, *, small: int, full: int, needs: Iterable[str] = ()
+    identifier: str,
+    title: str,
+    *,
+    small: int,
+    full: int,
+    needs: Iterable[str] = (),
+    ahead: Callable[[Any], None] | None = None,
 ) -> Callable[[Callable[[Any, "Stroke"], None]], Callable[[Any, "Stroke"], None]]:
     """Declare the decorated function as a fault of the programme."""
 
     def declare(strike: Callable[[Any, "Stroke"], None]) -> Callable[[Any, "Stroke"], None]:
         assert identifier not in CATALOGUE, f"{identifier} is declared twice"
         CATALOGUE[identifier] = Fault(
-            id=identifier, title=title, small=small, full=full, strike=strike, needs=tuple(needs)
+            id=identifier,
+            title=title,
+            small=small,
+            full=full,
+            strike=strike,
+            needs=tuple(needs),
+            ahead=ahead,
         )
         return strike
 

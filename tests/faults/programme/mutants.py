@@ -27,6 +27,7 @@ from tests.faults.programme.races import together
 from tests.faults.programme.stage import Stage
 from tests.faults.programme.system import POSTING, System, answered, enrolled
 from tests.faults.programme.wire import exchanged, signed
+from tests.faults.servers import PrivatePostgres, end, spawn
 
 SOON_S = 8.0
 # Before the outbox row of a posting is deleted: legs, postings and state are written.
@@ -137,7 +138,78 @@ NOTICES: dict[str, Callable[[System], bool]] = {
 }
 
 
-@fault("F33", "guards taken out one at a time", small=len(NOTICES), full=len(NOTICES))
+def _noticed(system: System, notices: Callable[[System], bool], mutant: Path, name: str) -> bool:
+    # A worker that a check killed comes back on this thread's watch.
+    system.recovered(time.monotonic())
+    mutant.write_text(name)
+    try:
+        return notices(system)
+    finally:
+        mutant.write_text("")
+
+
+def suites_mutants(stage: Stage, stroke: Stroke) -> dict[str, bool]:
+    """The suite's mutants on this PostgreSQL: by name, whether each was killed."""
+    process = stage.begun.pop("mutants", None) or _begin(stage)
+    try:
+        process.wait(600)
+    finally:
+        end(process)
+    found = killed_in(stage.folder / "mutants.xml")
+    stroke.expect(bool(found), "the suite's mutants did not run")
+    stroke.say(f"{len(found)} mutants of the suite")
+    return found
+
+
+def _begin(stage: Stage) -> subprocess.Popen[bytes]:
+    # A server that no fault strikes: the suite runs while the others are at work.
+    postgres = PrivatePostgres(stage.folder / "suite-postgres")
+    stage.ends.callback(postgres.stop)
+    postgres.make()
+    postgres.start()
+    environment = {
+        name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"
+    }
+    process = spawn(
+        [
+            # Where the faults want the processor, they come first.
+            "nice", sys.executable, "-m", "pytest", "-q", "tests/test_mutants.py",
+            f"--junitxml={stage.folder / 'mutants.xml'}",
+        ],
+        log=stage.folder / "mutants.log",
+        environment={
+            **environment, "DATABASE_URL": postgres.url(), "VAR_DIR": str(stage.folder / "suite"),
+        },
+        folder=ROOT,
+    )  # fmt: skip
+    stage.ends.callback(end, process)
+    return process
+
+
+def begin_ahead(stage: Stage) -> None:
+    """The suite's mutants take half a minute of which nobody needs the result yet."""
+    stage.begun["mutants"] = _begin(stage)
+
+
+def killed_in(report: Path) -> dict[str, bool]:
+    """Every mutant of a JUnit report, and whether the test that hunts it passed. One that was
+    skipped was not killed."""
+    if not report.exists():
+        return {}
+    return {
+        case.attrib["name"]: len([child for child in case if child.tag != "properties"]) == 0
+        for case in ElementTree.parse(report).iter("testcase")
+        if case.attrib["name"].startswith("test_a_mutant")
+    }
+
+
+@fault(
+    "F33",
+    "guards taken out one at a time",
+    small=len(NOTICES),
+    full=len(NOTICES),
+    ahead=begin_ahead,
+)
 def mutants(stage: Stage, stroke: Stroke) -> None:
     """Each is noticed, and nothing is noticed where all are in place."""
     stroke.mutants |= suites_mutants(stage, stroke)
@@ -151,47 +223,3 @@ def mutants(stage: Stage, stroke: Stroke) -> None:
         for name, notices in NOTICES.items():
             stroke.mutants[name] = _noticed(system, notices, mutant, name)
             stroke.hit()
-
-
-def _noticed(system: System, notices: Callable[[System], bool], mutant: Path, name: str) -> bool:
-    # A worker that a check killed comes back on this thread's watch.
-    system.recovered(time.monotonic())
-    mutant.write_text(name)
-    try:
-        return notices(system)
-    finally:
-        mutant.write_text("")
-
-
-def suites_mutants(stage: Stage, stroke: Stroke) -> dict[str, bool]:
-    """The suite's mutants on this PostgreSQL: by name, whether each was killed."""
-    report = stage.folder / "mutants.xml"
-    began = time.monotonic()
-    environment = {
-        name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"
-    }
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/test_mutants.py", f"--junitxml={report}"],
-        cwd=ROOT,
-        env={
-            **environment, "DATABASE_URL": stage.postgres.url("postgres"),
-            "VAR_DIR": str(stage.folder / "suite"),
-        },
-        capture_output=True, check=False, timeout=600,
-    )  # fmt: skip
-    found = killed_in(report)
-    stroke.expect(bool(found), "the suite's mutants did not run")
-    stroke.say(f"{len(found)} mutants of the suite in {time.monotonic() - began:.0f} s")
-    return found
-
-
-def killed_in(report: Path) -> dict[str, bool]:
-    """Every mutant of a JUnit report, and whether the test that hunts it passed. One that was
-    skipped was not killed."""
-    if not report.exists():
-        return {}
-    return {
-        case.attrib["name"]: len([child for child in case if child.tag != "properties"]) == 0
-        for case in ElementTree.parse(report).iter("testcase")
-        if case.attrib["name"].startswith("test_a_mutant")
-    }

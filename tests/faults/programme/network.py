@@ -107,6 +107,25 @@ def _cable(stage: Stage) -> Iterator[Cable]:
         subprocess.run(["ip", "link", "del", cable.near], capture_output=True, check=False)
 
 
+def _cabled(stage: Stage) -> tuple[System, Cable]:
+    """The shared deployment whose way to the database is a cable, and the cable."""
+
+    @contextlib.contextmanager
+    def start() -> Iterator[System]:
+        with _cable(stage) as cable:
+            change = _through(lambda name: cable.address(name, user=stage.postgres.USER))
+            with stage.deployed(change=change) as system:
+                cables[system.url] = cable
+                yield system
+
+    system = stage.shared("behind a cable", start)
+    return system, cables[system.url]
+
+
+# By the address of the database that is reached through it.
+cables: dict[str, Cable] = {}
+
+
 def _listens(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
@@ -168,27 +187,21 @@ def _settled(system: System, keys: list[str]) -> None:
 @fault("F17", "the network to the database cut", small=1, full=20, needs=["namespaces"])
 def partition(stage: Stage, stroke: Stroke) -> None:
     """A cable is pulled while one request waits for a lock and others are about to come."""
-    with (
-        _cable(stage) as cable,
-        stage.own(
-            stroke, change=_through(lambda name: cable.address(name, user=stage.postgres.USER))
-        ) as system,
-    ):
-        for _ in range(stroke.number):
-            system.sell(4)
-            with _waiting_for_a_lock(system) as waiting:
-                cable.pull()
-                try:
-                    keys = _says_so(system, stroke)
-                    stroke.expect(
-                        waiting(), "a request that waited for a lock when the cable was pulled hung"
-                    )
-                    stroke.hit()
-                finally:
-                    cable.plug()
-            since = time.monotonic()
-            stroke.recovered(system.recovered(since))
-            system.run.under_watch(lambda keys=keys: _settled(system, keys))  # type: ignore[misc]
+    system, cable = _cabled(stage)
+    for _ in range(stroke.number):
+        system.sell(4)
+        with _waiting_for_a_lock(system) as waiting:
+            cable.pull()
+            try:
+                keys = _says_so(system, stroke)
+                stroke.expect(
+                    waiting(), "a request that waited for a lock when the cable was pulled hung"
+                )
+                stroke.hit()
+            finally:
+                cable.plug()
+        stroke.recovered(system.recovered(time.monotonic()))
+        system.run.under_watch(lambda keys=keys: _settled(system, keys))  # type: ignore[misc]
 
 
 @contextlib.contextmanager
@@ -232,23 +245,17 @@ def _waiting_for_a_lock(system: System) -> Iterator[Callable[[], bool]]:
 @fault("F18", "packets lost in one direction", small=2, full=20, needs=["nft"])
 def one_way_loss(stage: Stage, stroke: Stroke) -> None:
     """The database hears and is not heard, or the other way round."""
-    with (
-        _cable(stage) as cable,
-        stage.own(
-            stroke, change=_through(lambda name: cable.address(name, user=stage.postgres.USER))
-        ) as system,
-    ):
-        for number in range(stroke.number):
-            system.sell(4)
-            cable.deafen(("output", "input")[number % 2])
-            try:
-                keys = _says_so(system, stroke)
-                stroke.hit()
-            finally:
-                cable.hear()
-            since = time.monotonic()
-            stroke.recovered(system.recovered(since))
-            system.run.under_watch(lambda keys=keys: _settled(system, keys))  # type: ignore[misc]
+    system, cable = _cabled(stage)
+    for number in range(stroke.number):
+        system.sell(4)
+        cable.deafen(("output", "input")[number % 2])
+        try:
+            keys = _says_so(system, stroke)
+            stroke.hit()
+        finally:
+            cable.hear()
+        stroke.recovered(system.recovered(time.monotonic()))
+        system.run.under_watch(lambda keys=keys: _settled(system, keys))  # type: ignore[misc]
 
 
 @fault("C20", "connections reset, slow, or silent and then reset", small=6, full=60)
@@ -278,11 +285,11 @@ def connections_cut(stage: Stage, stroke: Stroke) -> None:
                     system.pause(0.3 + stroke.chance.random() / 2)
                     if kind == "slow":
                         proxy.delay_s = 0.05
-                        system.pause(2)
+                        system.pause(1)
                         proxy.delay_s = 0.0
                     elif kind == "silent":
                         proxy.silent = True
-                        system.pause(3)
+                        system.pause(2)
                         proxy.silent = False
                     if proxy.cut():
                         stroke.hit()

@@ -54,7 +54,7 @@ def worker_killed(stage: Stage, stroke: Stroke) -> None:
             stroke.recovered(system.recovered(since))
 
 
-@fault("F02", "pool child of the worker killed", small=3, full=100)
+@fault("F02", "pool child of the worker killed", small=2, full=100)
 def child_killed(stage: Stage, stroke: Stroke) -> None:
     """kill -9 of one process of the pool, whose parent lives on."""
     system = stage.system()
@@ -249,7 +249,7 @@ def web_killed(stage: Stage, stroke: Stroke) -> None:
     stroke.say(f"a settlement has fewer than {statements} statements")
 
 
-@fault("F25", "a transaction that stays open while later ones are posted", small=2, full=10)
+@fault("F25", "a transaction that stays open while later ones are posted", small=1, full=10)
 def long_transaction(stage: Stage, stroke: Stroke) -> None:
     """The lower outbox id commits last; who looked for "greater than the last" would skip it."""
     system = stage.system()

@@ -52,6 +52,9 @@ def run(
         with open_stage() as stage:
             say(f"servers and the prepared database stand after {time.monotonic() - began:.0f} s")
             for stroke in struck:
+                if stroke.fault.ahead is not None:
+                    stroke.fault.ahead(stage)
+            for stroke in struck:
                 _one(stage, stroke, say)
     seconds = time.monotonic() - began
     for row in table(strokes, full=full):

@@ -32,7 +32,7 @@ def drawn(chance: Random, number: int) -> list[tuple[str, float]]:
     return [(name, round(0.2 + chance.random() * 1.5, 2)) for name in names]
 
 
-@fault("F32", "a mixture of faults, drawn by the seed", small=5, full=900)
+@fault("F32", "a mixture of faults, drawn by the seed", small=4, full=900)
 def soak(stage: Stage, stroke: Stroke) -> None:
     """One after the other under load, whatever comes after what."""
     system = stage.system()

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,20 +31,22 @@ class Stage:
     def __init__(self, folder: Path, *, full: bool, rabbitmq: bool) -> None:
         self.folder = folder
         self.full = full
-        self._ends = contextlib.ExitStack()
+        self.ends = contextlib.ExitStack()
+        # What began before its turn, by name.
+        self.begun: dict[str, subprocess.Popen[bytes]] = {}
         self._shared: tuple[str, System, contextlib.ExitStack] | None = None
         self.rabbitmq: PrivateRabbitMQ | None = None
         try:
             if rabbitmq and needs.lacking(["rabbitmq"]) == "":
                 self.rabbitmq = PrivateRabbitMQ(self._folder("rabbitmq"))
-                self._ends.callback(self.rabbitmq.stop)
+                self.ends.callback(self.rabbitmq.stop)
                 self.rabbitmq.start()
             self.postgres = PrivatePostgres(self._folder("postgres"))
-            self._ends.callback(self.postgres.stop)
+            self.ends.callback(self.postgres.stop)
             self.postgres.make()
             self.postgres.start()
             self.redis = PrivateRedis(self._folder("redis"))
-            self._ends.callback(self.redis.stop)
+            self.ends.callback(self.redis.stop)
             self.redis.start()
             self.databases = Databases(self._folder("deployments"), self.postgres.url())
         except BaseException:
@@ -58,7 +61,7 @@ class Stage:
     def close(self) -> None:
         """End everything that was started, and nothing else."""
         self.discard()
-        self._ends.close()
+        self.ends.close()
 
     # -- deployments
 
@@ -72,16 +75,22 @@ class Stage:
 
     def system(self, broker: str = "redis") -> System:
         """The shared deployment, started now if there is none on that broker."""
-        if self._shared is not None and self._shared[0] != broker:
+        return self.shared(broker, lambda: self.deployed(broker=broker))
+
+    def shared(
+        self, name: str, start: Callable[[], contextlib.AbstractContextManager[System]]
+    ) -> System:
+        """The shared deployment of that name, started so if it is not the one that there is."""
+        if self._shared is not None and self._shared[0] != name:
             self.discard()
         if self._shared is None:
             ends = contextlib.ExitStack()
             try:
-                system = ends.enter_context(self._deployed(broker=broker))
+                system = ends.enter_context(start())
             except BaseException:
                 ends.close()
                 raise
-            self._shared = (broker, system, ends)
+            self._shared = (name, system, ends)
         return self._shared[1]
 
     def discard(self) -> None:
@@ -101,13 +110,13 @@ class Stage:
     @contextlib.contextmanager
     def own(self, stroke: Stroke, *, judged: bool = True, **how: Any) -> Iterator[System]:
         """A deployment for this fault alone, its books judged at the end."""
-        with self._deployed(**how) as system:
+        with self.deployed(**how) as system:
             yield system
             if judged:
                 system.judge(stroke)
 
     @contextlib.contextmanager
-    def _deployed(
+    def deployed(
         self,
         *,
         broker: str = "redis",
@@ -116,6 +125,7 @@ class Stage:
         environment: Mapping[str, str] | None = None,
         tills: int = TILLS,
     ) -> Iterator[System]:
+        """A deployment on a fresh copy of the prepared database, as long as this lasts."""
         kept = {**self.databases.copy(tablespace=tablespace), **(environment or {})}
         url = kept["DATABASE_URL"]
         with running(
