@@ -38,7 +38,7 @@ LOCK_WAIT_S = 2.0
 def sessions_cut(stage: Stage, stroke: Stroke) -> None:
     """Under load: some transactions roll back, and some tills cannot know."""
     system = stage.system()
-    with system.load(pause_s=0.02):
+    with system.load(pause_s=0.04):
         for _ in range(stroke.number):
             system.pause(0.2 + stroke.chance.random())
             cut = system.sql(CUT)
@@ -54,7 +54,7 @@ def database_crashes(stage: Stage, stroke: Stroke) -> None:
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
         ((value,),) = system.sql(f"SHOW {setting}")
         stroke.expect(value == "on", f"{setting} is {value}")
-    with system.load(pause_s=0.02):
+    with system.load(pause_s=0.04):
         for _ in range(stroke.number):
             system.pause(0.3 + stroke.chance.random())
             stage.postgres.crash()
@@ -68,7 +68,7 @@ def fsync_fails(stage: Stage, stroke: Stroke) -> None:
     """The server must believe nothing from then on: it panics and replays what it has."""
     system = stage.system()
     for _ in range(stroke.number):
-        with system.load(pause_s=0.02):
+        with system.load(pause_s=0.04):
             assert stage.postgres.process is not None
             said = stage.postgres.log.stat().st_size
             backends = family(stage.postgres.process.pid)[1:]
@@ -100,7 +100,7 @@ def disk_full(stage: Stage, stroke: Stroke) -> None:
     place.mkdir(exist_ok=True)
     for number in range(stroke.number):
         with (
-            _mounted(place, "160m"),
+            _mounted(place, "72m"),
             _tablespace(stage, place, f"small{number}") as tablespace,
             stage.own(stroke, tablespace=tablespace) as system,
         ):
@@ -115,7 +115,7 @@ def disk_full(stage: Stage, stroke: Stroke) -> None:
                                 "INSERT INTO ballast SELECT string_agg(md5(random()::text), '')"
                                 f" FROM generate_series(1, {max(1, size // 32)})"
                             )
-            refused = _tries(system, 40)
+            refused = _tries(system, 20)
             if refused.get("try_again"):
                 stroke.hit()
             else:
@@ -123,7 +123,7 @@ def disk_full(stage: Stage, stroke: Stroke) -> None:
             said = set(refused) - {"try_again", "accepted"}
             stroke.expect(not said, f"with a full disk the answer was {said}")
             subprocess.run(
-                ["mount", "-o", "remount,size=400m", str(place)], check=True, capture_output=True
+                ["mount", "-o", "remount,size=300m", str(place)], check=True, capture_output=True
             )
             stroke.recovered(system.recovered(time.monotonic()))
 
@@ -213,7 +213,7 @@ def migrated_under_load(stage: Stage, stroke: Stroke) -> None:
     index more. No till waits longer than for a lock."""
     system = stage.system()
     slowest = [0.0]
-    with system.load(pause_s=0.02), ThreadPoolExecutor(1) as pool:
+    with system.load(pause_s=0.04), ThreadPoolExecutor(1) as pool:
         for number in range(stroke.number):
             column = f"more_{number // 3}"
             steps = [

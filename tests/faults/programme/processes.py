@@ -214,7 +214,7 @@ def deployed_anew(stage: Stage, stroke: Stroke) -> None:
             stroke.recovered(system.recovered(time.monotonic()))
 
 
-@fault("F12", "web process killed in mid-settlement", small=7, full=400)
+@fault("F12", "web process killed in mid-settlement", small=6, full=400)
 def web_killed(stage: Stage, stroke: Stroke) -> None:
     """Before one statement after the other, around the commit, and once all of them at once."""
     system = stage.system()

@@ -94,7 +94,7 @@ class System:
         return identifier
 
     @contextlib.contextmanager
-    def load(self, *, pause_s: float = 0.1, seed: int = 0) -> Iterator["System"]:
+    def load(self, *, pause_s: float = 0.15, seed: int = 0) -> Iterator["System"]:
         """Tills that sell, and now and then take back, as long as this lasts.
 
         What a till could not find out is asked again until it can: an unknown outcome is no loss.
