@@ -70,7 +70,7 @@ def _another_key(real: Any, statement: str, params: list[Any], more: dict[str, A
 
 
 def _never_refunded(real: Any, statement: str, params: list[Any], more: dict[str, Any]) -> Any:
-    statement = statement.replace("refunded_fen, benefit_year", "0, benefit_year")
+    statement = statement.replace(" refunded_fen, inputs", " 0, inputs")
     return real(statement, params, **more)
 
 
@@ -103,7 +103,7 @@ STATEMENTS: list[tuple[str, str, Callable[..., Any]]] = [
     ("INSERT INTO voucher_spentcode", "a spent code is not looked at", _code_is_free),
     ("INSERT INTO messaging_inboxentry", "the inbox forgets keys", _another_key),
     ("FROM voucher_member WHERE id", "the member is not locked", _unlocked),
-    ("refunded_fen, benefit_year", "what was refunded is not looked at", _never_refunded),
+    (" refunded_fen, inputs", "what was refunded is not looked at", _never_refunded),
     ("INSERT INTO settlement_ledgertransaction", TWO_COMMITS, _keys_of_chance),
     ("DELETE FROM messaging_outboxentry", TWO_COMMITS, _commit_first),
 ]

@@ -44,6 +44,7 @@ class Cable:
 
     name: str
     near: str
+    far: str
     port: int
 
     def address(self, database: str, *, user: str) -> str:
@@ -52,11 +53,12 @@ class Cable:
 
     def pull(self) -> None:
         """Nothing passes any more, in either direction, and nobody is told."""
-        _do("ip", "link", "set", self.near, "down")
+        # The far end: with the near one down the kernel would tell at once that there is no way.
+        _do("ip", "-n", self.name, "link", "set", self.far, "down")
 
     def plug(self) -> None:
         """As before."""
-        _do("ip", "link", "set", self.near, "up")
+        _do("ip", "-n", self.name, "link", "set", self.far, "up")
 
     def deafen(self, direction: str) -> None:
         """Drop what passes one way, seen from the database: `input` or `output`."""
@@ -77,11 +79,11 @@ def _do(*command: str) -> None:
 @contextlib.contextmanager
 def _cable(stage: Stage) -> Iterator[Cable]:
     mark = os.getpid() % 100_000
-    cable = Cable(f"ybmf{mark}", f"yf{mark}", stage.postgres.port)
+    far = f"yg{mark}"
+    cable = Cable(f"ybmf{mark}", f"yf{mark}", far, stage.postgres.port)
     proxy = None
     _do("ip", "netns", "add", cable.name)
     try:
-        far = f"yg{mark}"
         _do("ip", "link", "add", cable.near, "type", "veth", "peer", "name", far, "netns",
             cable.name)  # fmt: skip
         _do("ip", "addr", "add", f"{HERE}/30", "dev", cable.near)

@@ -96,10 +96,6 @@ def out_of_memory(stage: Stage, stroke: Stroke) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     system.run.kill("worker")
             stroke.recovered(system.recovered(time.monotonic()))
-        if attempts_are_counted() == "":
-            _deadly_row(system, stroke)
-        else:
-            stroke.say(f"a row that kills its workers: not exercised: {attempts_are_counted()}")
         row = system.run.ground("poison")["id"]
         parked = system.run.watch(
             lambda: row in system.run.ground("parked")["ids"], at_most_s=STRIKE_WITHIN_S
@@ -107,6 +103,11 @@ def out_of_memory(stage: Stage, stroke: Stroke) -> None:
         stroke.expect(parked, "a row that nobody can work is not parked")
         stroke.recovered(system.recovered(time.monotonic()))
     system.run.ground("parked", take_away=True)
+    if lacking := attempts_are_counted():
+        stroke.say(f"a row that kills its workers: not exercised: {lacking}")
+        return
+    with stage.own(stroke, environment={"POSTING_ATTEMPTS": "2"}) as own:
+        _deadly_row(own, stroke)
 
 
 def _deadly_row(system: System, stroke: Stroke) -> None:
@@ -120,13 +121,14 @@ def _deadly_row(system: System, stroke: Stroke) -> None:
     finally:
         os.killpg(group, signal.SIGCONT)
     parked = system.run.watch(
-        lambda: bool(system.run.ground("parked")["ids"]), at_most_s=10 * STRIKE_WITHIN_S
+        lambda: bool(system.run.ground("parked")["ids"]), at_most_s=3 * STRIKE_WITHIN_S
     )
     stroke.expect(parked and system.run.fired(), "a row that kills its workers is not parked")
     deaths = len(system.run.fault.with_suffix(".fired").read_text())
     stroke.say(f"a row that kills its workers was parked after {deaths} of them")
     system.run.take_up()
     system.run.ground("rerun")
+    stroke.recovered(system.recovered(time.monotonic()))
 
 
 @contextlib.contextmanager
