@@ -286,6 +286,9 @@ def production_environment(
 ) -> dict[str, str]:
     """The environment of a production process of this bench."""
     kept = secrets_of(folder)
+    # A database of this name was made just now: what its predecessor sealed is none of its history.
+    seals = folder / "run" / f"seals-{database_url.rpartition('/')[2]}.log"
+    seals.unlink(missing_ok=True)
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -301,6 +304,7 @@ def production_environment(
         "CELERY_BROKER_URL": broker_url,
         "ALLOWED_HOSTS": "127.0.0.1",
         "VAR_DIR": str(folder / "run"),
+        "SEAL_FILE": str(seals),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -311,6 +315,7 @@ def start_web(
     *,
     environment: Mapping[str, str],
     application: str = "config.wsgi:application",
+    workers: int = WEB_WORKERS,
 ) -> Running:
     """The production web server, with the processes and threads that `launch` gives it."""
     port = free_port()
@@ -318,7 +323,7 @@ def start_web(
         name,
         [
             sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws",
-            "--workers", str(WEB_WORKERS), "--blocking-threads", str(BLOCKING_THREADS),
+            "--workers", str(workers), "--blocking-threads", str(BLOCKING_THREADS),
             "--blocking-threads-idle-timeout", "600",
             "--host", "127.0.0.1", "--port", str(port), application,
         ],
@@ -328,13 +333,15 @@ def start_web(
     return child
 
 
-def start_worker(started: Children, *, environment: Mapping[str, str]) -> Running:
+def start_worker(
+    started: Children, *, environment: Mapping[str, str], processes: int = POSTING_PROCESSES
+) -> Running:
     """The posting worker, as `launch` starts it."""
     child = started.start(
         "worker",
         [
             sys.executable, "-m", "celery", "-A", "config", "worker", "-n", "bench@%h",
-            "--loglevel", "INFO", "--concurrency", str(POSTING_PROCESSES),
+            "--loglevel", "INFO", "--concurrency", str(processes),
             "--without-gossip", "--without-mingle",
         ],
         environment=environment,

@@ -3,8 +3,10 @@
 from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 
-from messaging.models import Heartbeat, OutboxEntry
+from messaging.heartbeats import pulses
+from messaging.models import OutboxEntry
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -13,11 +15,16 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The database answers. Says which database and broker these are, and what waits."""
+    """The database answers. Says which database and broker these are, what waits, what is parked,
+    and how long ago the workers were heard.
+
+    A worker that is late takes no web process out of service: settlements are accepted without it.
+    """
     try:
         connection.ensure_connection()
         waiting = OutboxEntry.objects.filter(parked_at__isnull=True).count()
-        beats = {row.name: row.seen_at.isoformat() for row in Heartbeat.objects.all()}
+        parked = OutboxEntry.objects.filter(parked_at__isnull=False).count()
+        found = pulses(settings.HEARTBEATS_LATE_S, now=timezone.now())
     except Error:
         return JsonResponse({"status": "the database does not answer"}, status=503)
     return JsonResponse(
@@ -26,6 +33,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
             "database": "embedded" if settings.DATABASE_IS_EMBEDDED else "standard",
             "broker": "embedded" if settings.BROKER_IS_EMBEDDED else "standard",
             "unposted": waiting,
-            "heartbeats": beats,
+            "parked": parked,
+            "heartbeats": {
+                pulse.name: {"age_s": pulse.age_s, "late": pulse.late} for pulse in found
+            },
         }
     )

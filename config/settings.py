@@ -152,16 +152,23 @@ if DATABASE_IS_EMBEDDED:
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "Asia/Shanghai"
+# Seconds between two messages that beat sends through the broker and a worker writes down.
+HEARTBEAT_EVERY_S = env.float("HEARTBEAT_EVERY_S", default=30.0)
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "heartbeat through the real queue": {
         "task": "settlement.tasks.beat_through_queue",
-        "schedule": 30.0,
-        "options": {"expires": 25},
+        "schedule": HEARTBEAT_EVERY_S,
+        # One that nobody took is no sign of life when the next is due.
+        "options": {"expires": HEARTBEAT_EVERY_S * 5 / 6},
     },
     "signing keys in good time": {
         "task": "voucher.tasks.keep_signing_keys",
         "schedule": crontab(hour="3", minute="15"),
+    },
+    "proof of the books": {
+        "task": "settlement.tasks.audit_the_ledger",
+        "schedule": crontab(hour="2", minute="15"),
     },
     "expired sessions": {
         "task": "portal.tasks.clear_sessions",
@@ -189,12 +196,36 @@ else:
 # Seconds between two looks of the posting worker at the outbox, broker or no broker.
 POSTING_SWEEP_S = env.float("POSTING_SWEEP_S", default=3.0)
 POSTING_BATCH = env.int("POSTING_BATCH", default=200)
+# The age in seconds at which a heartbeat is late: a stopped worker shows in the first, a dead
+# broker or beat in the second.
+HEARTBEATS_LATE_S = {
+    "posting sweep": max(30.0, POSTING_SWEEP_S * 3),
+    "queue": HEARTBEAT_EVERY_S * 3,
+}
+# Tries of a row that fails, or that its worker does not survive, before it is parked for a person.
+POSTING_ATTEMPTS = env.int("POSTING_ATTEMPTS", default=5)
+# Where the roots of sealed batches are written besides the database.
+SEAL_FILE = Path(env.str("SEAL_FILE", default="") or VAR_DIR / "seals.log")
+# Tenders that one look takes in hand: each is a call or two of a payment service.
+TENDER_BATCH = env.int("TENDER_BATCH", default=20)
 
 # --- The product's own figures ------------------------------------------------------------------
 
 CODE_LIFETIME_S = env.int("CODE_LIFETIME_S", default=60)
 SCAN_LIFETIME_S = env.int("SCAN_LIFETIME_S", default=1800)
 QUOTE_LIFETIME_S = env.int("QUOTE_LIFETIME_S", default=120)
+# From the quote on: so long may it stay unknown whether a part of its cash was paid. Then the part
+# is cancelled at the payment service, which makes it certain, and goes back.
+TENDER_CERTAINTY_S = env.int("TENDER_CERTAINTY_S", default=360)
+# From the settlement on: so long is a capture tried again before it is made certain likewise.
+TENDER_CAPTURE_S = env.int("TENDER_CAPTURE_S", default=86_400)
+# debt or reverse: what becomes of a settlement whose payment cannot be captured, for merchants that
+# have said nothing else.
+TENDER_CAPTURE_FAILED = env.str("TENDER_CAPTURE_FAILED", default="debt")
+# WeChat and Alipay by a simulator of our own, for trying; without it they are not connected.
+TENDER_SIMULATOR = env.bool("TENDER_SIMULATOR", default=not PRODUCTION)
+# A number makes the simulator time out, repeat, reorder and lie; without one it is honest.
+TENDER_SIMULATOR_SEED = env.int("TENDER_SIMULATOR_SEED", default=None)
 MAX_LINES = env.int("MAX_LINES", default=500)
 SIGNATURE_WINDOW_S = 120
 ENROLMENT_CODE_LIFETIME_S = 86_400

@@ -36,6 +36,8 @@ def _settings_problems() -> list[str]:
         problems.append("DATABASE_URL is not set: the embedded SQLite is for trying only")
     if settings.BROKER_IS_EMBEDDED:
         problems.append("CELERY_BROKER_URL is not set: the embedded broker is for trying only")
+    if settings.TENDER_SIMULATOR:
+        problems.append("TENDER_SIMULATOR is on: a simulator would say that people have paid")
     if "*" in settings.ALLOWED_HOSTS:
         problems.append("ALLOWED_HOSTS allows every host")
     return problems

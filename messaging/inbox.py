@@ -45,6 +45,8 @@ class Request:
     request_id: str
     # The answer names a person in full: it is kept encrypted.
     private: bool = False
+    # An advisory lock (PostgreSQL's pair of numbers) that the work holds shared until its commit.
+    shares_lock: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,16 @@ def answer_once(
     """
     digest = content_hash(path=request.path, body=request.body)
     with transaction.atomic(durable=True):
+        lock, numbers = sql.shared_lock(request.shares_lock)
         claimed = sql.fetch(
-            "INSERT INTO messaging_inboxentry (actor, key, circle, path, content_hash, status,"
-            " code, param, body, request_id, received_at)"
-            " VALUES (%s, %s, %s, %s, %s, NULL, '', '', '', %s, %s)"
-            " ON CONFLICT (actor, key) DO NOTHING RETURNING id",
+            # The lock is taken with the row, before it: a statement of its own would cost every
+            # bill a round trip. It answers nothing, so what it protects is read by later ones.
+            f"{lock}INSERT INTO messaging_inboxentry (actor, key, circle, path, content_hash,"
+            " status, code, param, body, request_id, received_at)"
+            f" SELECT %s, %s, %s, %s, %s, NULL, '', '', '', %s, %s{' FROM held' if lock else ''}"
+            " WHERE true ON CONFLICT (actor, key) DO NOTHING RETURNING id",
             (
+                *numbers,
                 request.actor,
                 request.key,
                 request.circle,
@@ -112,6 +118,16 @@ def answer_once(
             ),
         )
     return answer
+
+
+def amend(request: Request, answer: Answer) -> None:
+    """Put another answer in the place of the stored one: that of a request whose work went on
+    after its commit, outside of any transaction. Whoever asks again gets the later one."""
+    with transaction.atomic(durable=True):
+        sql.run(
+            "UPDATE messaging_inboxentry SET body = %s WHERE actor = %s AND key = %s",
+            (_sealed(answer.body) if request.private else answer.body, request.actor, request.key),
+        )
 
 
 # A stored answer is a JSON object, which begins with a brace: no answer looks sealed by chance.

@@ -39,7 +39,10 @@ class OutboxEntry(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     # Not before this moment: a failed entry waits longer after each attempt.
     due_at = models.DateTimeField()
+    # Since when a worker has it in hand. A mark that outlives its worker is an attempt.
+    begun_at = models.DateTimeField(null=True)
     parked_at = models.DateTimeField(null=True)
+    # Class and place of the last error, never its text: that may quote a person's data.
     last_error = models.TextField(default="")
 
     class Meta:

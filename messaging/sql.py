@@ -89,7 +89,12 @@ def fetch(
     with connection.cursor() as cursor:
         cursor.execute(statement, [_to_sqlite(value) for value in params])
         rows = cast(list[tuple[Any, ...]], cursor.fetchall())
-    if not kinds:
+    return evened_out(rows, kinds)
+
+
+def evened_out(rows: list[tuple[Any, ...]], kinds: Sequence[Kind]) -> list[tuple[Any, ...]]:
+    """Rows that SQLite handed over, with identifiers, moments and days as PostgreSQL has them."""
+    if not kinds or not _is_sqlite():
         return rows
     return [tuple(map(_from_sqlite, row, kinds)) for row in rows]
 
@@ -236,6 +241,18 @@ def for_update() -> str:
     no row locks: there BEGIN IMMEDIATE already admits one writer.
     """
     return "" if _is_sqlite() else " FOR NO KEY UPDATE"
+
+
+def shared_lock(numbers: tuple[int, int] | None) -> tuple[str, tuple[int, ...]]:
+    """What begins a statement that selects `FROM held`, and its parameters: it takes an advisory
+    lock shared until the commit, before it does anything else. Empty without a lock, and on SQLite,
+    where BEGIN IMMEDIATE already admits one writer."""
+    if numbers is None or _is_sqlite():
+        return "", ()
+    return (
+        "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s::int, %s::int)) ",
+        numbers,
+    )
 
 
 @contextlib.contextmanager

@@ -171,6 +171,21 @@ class ReleaseEndpoint(WriteEndpoint):
 
 
 @documented
+class TenderEndpoint(WriteEndpoint, ReadEndpoint):
+    """Pay the cash part of a quote, in one kind of money or several."""
+
+    operation = "tender"
+    reading = "tender"
+    reading_summary = "How the cash part of a quote is paid, and what is left to pay."
+    route = "quotes/{quote_id}/tender"
+
+    def answer(self, *, key: str | None, **request: Any) -> Answer:
+        """Only writes carry a key."""
+        kind = ReadEndpoint if key is None else WriteEndpoint
+        return kind.answer(self, key=key, **request)
+
+
+@documented
 class SettleEndpoint(WriteEndpoint):
     """Accept a bill: confirm a quote exactly, or settle without one (结算)."""
 

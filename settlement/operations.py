@@ -39,9 +39,12 @@ from settlement.requests import (
     ReverseRequest,
     ScanRequest,
     SettleRequest,
+    TenderRequest,
 )
 from settlement.selectors import records
 from settlement.selectors.catalogue import search as search_catalogue
+from settlement.selectors.days import day_lock
+from settlement.selectors.tenders import tender_record
 from settlement.services.desk import Desk
 from settlement.services.quotes import estimate, quote, release
 from settlement.services.refunds import refund
@@ -49,6 +52,7 @@ from settlement.services.reversals import confirm, reverse
 from settlement.services.scans import record_scan
 from settlement.services.settlements import settle
 from settlement.services.slips import issue_slip
+from settlement.services.tender.taking import ask, take
 from settlement.services.visits import add_fees, discharge, open_a_visit, pick_up, prescribe
 
 log = logging.getLogger(__name__)
@@ -57,13 +61,15 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A write: what it takes, what does it, which ids its address carries, whether something must
-    be posted after it, whether its answer names a person in full."""
+    be posted after it, whether its answer names a person in full, and what goes on after its commit
+    and answers anew, because it waits for others."""
 
     shape: type[Payload]
     service: Callable[..., dict[str, Any]]
     ids: tuple[str, ...] = ()
     posts: bool = False
     private: bool = False
+    afterwards: Callable[..., dict[str, Any]] | None = None
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -76,6 +82,7 @@ OPERATIONS: dict[str, Operation] = {
     "estimate": Operation(BillRequest, estimate),
     "quote": Operation(BillRequest, quote),
     "release": Operation(ReleaseRequest, release, ids=("quote_id",)),
+    "tender": Operation(TenderRequest, take, ids=("quote_id",), afterwards=ask),
     "settle": Operation(SettleRequest, settle, posts=True),
     "refund": Operation(RefundRequest, refund, posts=True),
     "reverse": Operation(ReverseRequest, reverse, posts=True),
@@ -84,7 +91,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 # What a merchant may look up although it may do nothing new: what is its own, not a person's cover.
-RECORDS = frozenset({"settlement", "slip", "refund", "outcome", "items"})
+RECORDS = frozenset({"settlement", "slip", "refund", "outcome", "items", "tender"})
 
 
 def perform(
@@ -110,6 +117,9 @@ def perform(
     path = f"{name}?{urlencode(sorted(ids.items()))}" if ids else name
     desk = Desk(terminal=terminal, operator=operator, now=now, request_id=request_id)
 
+    # What was done, for what goes on after the commit.
+    done: list[tuple[Payload, dict[str, Any], dict[str, UUID]]] = []
+
     def work() -> Answer:
         institutions.check_merchant(terminal)
         payload = decode(operation.shape, body)
@@ -117,24 +127,33 @@ def perform(
         result = operation.service(desk, payload, **arguments)
         if operation.posts:
             wake_after_commit(_wake_worker)
+        done.append((payload, result, arguments))
         return Answer(status=SUCCESS[name], body=to_json(result))
 
+    request = inbox.Request(
+        actor=f"terminal:{terminal.terminal_id}",
+        circle=f"merchant:{terminal.merchant_id}",
+        key=key,
+        path=path,
+        body=body,
+        request_id=request_id,
+        private=operation.private,
+        # What books on a day keeps it from being closed meanwhile.
+        shares_lock=day_lock(desk.day) if operation.posts else None,
+    )
     answer = inbox.answer_once(
-        inbox.Request(
-            actor=f"terminal:{terminal.terminal_id}",
-            circle=f"merchant:{terminal.merchant_id}",
-            key=key,
-            path=path,
-            body=body,
-            request_id=request_id,
-            private=operation.private,
-        ),
+        request,
         now=now,
         work=work,
         refused=lambda refusal: endpoint.refused(refusal, request_id=request_id),
     )
     if answer.replayed:
         _log_shown_again(name, answer, desk.reader)
+    elif operation.afterwards is not None and done:
+        payload, result, arguments = done[0]
+        result = operation.afterwards(desk, payload, result, **arguments)
+        answer = Answer(answer.status, to_json(result))
+        inbox.amend(request, answer)
     return answer
 
 
@@ -162,8 +181,8 @@ def _uuid(field: str, value: Any) -> UUID:
 
 
 def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) -> dict[str, Any]:
-    """Read something of this merchant's. Names: scan, visit, visits_today, settlement, refund,
-    slip, items, catalogue, outcome. Raises NotFound, OutcomeUnknown, SlipNotReproducible,
+    """Read something of this merchant's. Names: scan, visit, visits_today, tender, settlement,
+    refund, slip, items, catalogue, outcome. Raises NotFound, OutcomeUnknown, SlipNotReproducible,
     FieldInvalid; and MerchantSuspended or AgreementNotInForce for what is more than the record of
     what was done."""
     merchant_id = terminal.merchant_id
@@ -198,6 +217,10 @@ def look(name: str, *, terminal: TerminalFacts, now: datetime, **params: Any) ->
         case "visit":
             return records.visit(
                 visit_id=_uuid("visit_id", params["visit_id"]), merchant_id=merchant_id
+            )
+        case "tender":
+            return tender_record(
+                quote_id=_uuid("quote_id", params["quote_id"]), merchant_id=merchant_id, now=now
             )
         case "settlement":
             return records.settlement(

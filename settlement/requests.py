@@ -6,7 +6,7 @@ framework.
 """
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -126,6 +126,40 @@ class SettleRequest(Payload, frozen=True):
             package=self.package,
             days=self.days,
         )
+
+
+class TenderPart(Payload, frozen=True):
+    """One part of the cash. WeChat and Alipay take the `payment_code` that the customer shows, a
+    bank card the card terminal's own `reference`; cash and credit need neither."""
+
+    kind: Literal["cash", "bank_card", "wechat", "alipay", "credit"]
+    amount_fen: Annotated[int, Meta(ge=1, le=MOST_FEN)]
+    payment_code: Annotated[str, Meta(pattern="^[0-9]{16,24}$")] | None = None
+    reference: Annotated[str, Meta(pattern="^[0-9A-Za-z-]{6,40}$")] | None = None
+
+    def __repr__(self) -> str:
+        # A payment code is money for a minute: it must not reach a log with whatever quotes this.
+        return f"TenderPart(kind={self.kind!r}, amount_fen={self.amount_fen})"
+
+
+_CODE_OR_NONE = _("WeChat and Alipay need it, other kinds have none")
+_REFERENCE_OR_NONE = _("a bank card needs it, other kinds have none")
+
+
+class TenderRequest(Payload, frozen=True):
+    """Pay parts of a quote's cash."""
+
+    parts: Annotated[list[TenderPart], Meta(min_length=1, max_length=10)]
+
+    def check(self) -> None:
+        """Each kind comes with what it needs and nothing else. Raises FieldInvalid."""
+        for index, part in enumerate(self.parts):
+            if (part.payment_code is not None) != (part.kind in ("wechat", "alipay")):
+                field = f"parts[{index}].payment_code"
+                raise FieldInvalid(param=field, field=field, problem=_CODE_OR_NONE)
+            if (part.reference is not None) != (part.kind == "bank_card"):
+                field = f"parts[{index}].reference"
+                raise FieldInvalid(param=field, field=field, problem=_REFERENCE_OR_NONE)
 
 
 class ReleaseRequest(Payload, frozen=True):

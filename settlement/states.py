@@ -70,7 +70,8 @@ TABLE: Final = (
     ),
     *_lines(
         "refund",
-        (NOTHING, "accept", "accepted", "till time staff", "refund"),
+        # The worker: what was to pay for the settlement could not be captured.
+        (NOTHING, "accept", "accepted", "till time staff worker", "refund"),
         ("accepted", "post", "posted", "worker"),
     ),
     *_lines(
@@ -88,16 +89,23 @@ TABLE: Final = (
         ("received", "settle", "captured", "worker"),
         ("authorised", "settle", "capturing", "worker"),
         ("capturing", "capture", "captured", "provider"),
-        # Captured never, although the settlement stands: the merchant is owed by name.
+        # Captured never, although the settlement stands: the merchant is owed by name,
         ("capturing", "fail", "debt", "provider worker", "debt"),
+        # or, where it prefers so, the settlement is returned whole and the part with it.
+        ("capturing", "undo", "returning", "provider worker"),
         ("debt", "repay", "captured", "till staff provider", "debt"),
         # The settlement was refused, or its quote ended: everything taken goes back by itself.
         ("received", "return", "returned", "till worker"),
         ("asked", "return", "returning", "worker"),
         ("unknown", "return", "returning", "worker"),
         ("authorised", "return", "returning", "worker"),
-        # A refund of the settlement sends its part back the way it came.
+        # A refund of the settlement sends its part back the way it came; what is not captured yet
+        # is given back when it is. Of a debt nothing was taken, so it is the debt that shrinks.
+        ("received", "refund", "received", "till worker"),
+        ("authorised", "refund", "authorised", "till worker"),
+        ("capturing", "refund", "capturing", "till worker"),
         ("captured", "refund", "captured", "till worker"),
+        ("debt", "refund", "debt", "till worker", "debt"),
         ("returning", "give_back", "returned", "provider"),
     ),
 )

@@ -16,6 +16,7 @@ urlpatterns = [
     path("estimates", api.EstimateEndpoint.as_view()),
     path("quotes", api.QuoteEndpoint.as_view()),
     path("quotes/<str:quote_id>/release", api.ReleaseEndpoint.as_view()),
+    path("quotes/<str:quote_id>/tender", api.TenderEndpoint.as_view()),
     path("settlements", api.SettleEndpoint.as_view()),
     path("settlements/<str:settlement_id>", api.SettlementRecordEndpoint.as_view()),
     path("settlements/<str:settlement_id>/slip", api.SlipEndpoint.as_view()),

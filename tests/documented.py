@@ -37,7 +37,7 @@ def _operation(method: str, path: str) -> str | None:
         view = resolve(f"/api/v1/{path.partition('?')[0]}").func.cls
     except (Resolver404, AttributeError):
         return None
-    if reading := getattr(view, "reading", None):
+    if method == "GET" and (reading := getattr(view, "reading", None)):
         return f"look_{reading}"
     names = {
         "RollEndpoint": "roll",

@@ -9,8 +9,10 @@ settlement posted twice, or never, conserves it too.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Sum
 
 from messaging.models import InboxEntry, OutboxEntry
@@ -27,6 +29,7 @@ from settlement.models import (
     YearToDate,
 )
 from settlement.money import quantity_units
+from settlement.selectors.audit import audit
 from voucher.models import SpentCode
 
 # Fen by account row.
@@ -55,9 +58,25 @@ def violations(*, opening: Balances, drained: bool = True) -> list[str]:
 
 
 def assert_sound(*, opening: Balances, drained: bool = True) -> None:
-    """Raise AssertionError with everything that is wrong."""
-    wrong = violations(opening=opening, drained=drained)
+    """Raise AssertionError with everything that is wrong, by these checks or by the product's own
+    audit: two pairs of eyes that share nothing."""
+    wrong = violations(opening=opening, drained=drained) + audited(opening=opening)
     assert not wrong, "\n".join(wrong)
+
+
+def audited(*, opening: Balances) -> list[str]:
+    """The first wrong row of each check of the audit."""
+    report = audit(
+        path=settings.SEAL_FILE,
+        now=datetime.now(UTC),
+        opening={
+            f"member:{row.member_id}:{row.kind}": opening[row.pk]
+            for row in Account.objects.filter(pk__in=opening)
+        },
+    )
+    return [
+        f"audit, {check.name}: {check.first}" for check in report.checks.values() if check.wrong
+    ]
 
 
 def _answers(path: str) -> list[dict[str, Any]]:

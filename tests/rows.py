@@ -7,7 +7,7 @@ from django.apps import apps
 # Of the project's own apps; Django's hold nothing a terminal could touch.
 OURS = ("messaging", "voucher", "merchants", "settlement")
 # The server's own keys come into being when the first answer is signed, whoever asked what.
-KEYS = ("AnswerKey",)
+KEYS = ("AnswerKey", "SealKey")
 
 
 def counts() -> Counter[str]:

@@ -45,6 +45,7 @@ PURE = [
     "voucher/identity.py",
     "merchants/signatures.py",
     "settlement/money.py",
+    "settlement/sealing.py",
     *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "settlement/benefits").glob("*.py")),
 ]
 PURE_PACKAGES = {"voucher.tokens", "voucher.handles", "voucher.suites", "merchants.signatures"}

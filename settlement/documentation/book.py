@@ -25,7 +25,8 @@ _SIGNED = ';created=1767225600;keyid="t7-21fe31dfa154a261626b";alg="ed25519"'
 
 
 def documented(endpoint: type) -> type:
-    """Class decorator: name and summarise the endpoint's one method; `complete` says the rest."""
+    """Class decorator: name and summarise the endpoint's method, or both; `complete` says the
+    rest."""
     summary = (endpoint.__doc__ or "").strip().splitlines()[0]
     if name := getattr(endpoint, "operation", None):
         described = extend_schema(
@@ -34,11 +35,13 @@ def documented(endpoint: type) -> type:
             request={"application/json": {}},
             responses={SUCCESS[name]: {}},
         )
-        return extend_schema_view(post=described)(endpoint)
+        endpoint = extend_schema_view(post=described)(endpoint)
+        if not hasattr(endpoint, "reading"):
+            return endpoint
     name = f"look_{endpoint.reading}"  # type: ignore[attr-defined]
     described = extend_schema(
         operation_id=name,
-        summary=summary,
+        summary=getattr(endpoint, "reading_summary", summary),
         parameters=list(getattr(endpoint, "parameters", ())),
         responses={200: {}},
     )

@@ -22,6 +22,7 @@ from settlement.requests import (
     ReverseRequest,
     ScanRequest,
     SettleRequest,
+    TenderRequest,
 )
 
 from . import answers
@@ -276,6 +277,35 @@ ENTRIES: dict[str, Entry] = {
         "Send `{}`. Releasing twice is the same as once.",
         ("not_found", "quote_not_live"),
     ),
+    "tender": Entry(
+        "bills",
+        201,
+        answers.Tendered,
+        TenderRequest,
+        "Optional: a quote that is settled without it is paid in cash. `payment_code` is what the "
+        "customer's WeChat or Alipay shows, `reference` what your card terminal printed; credit is "
+        "信用就医 and gives what the person's line has left. Parts may be sent one by one until "
+        "`left_fen` is 0. While a part is `unknown`, read this address again: the quote lives on "
+        "meanwhile. Whatever was taken goes back by itself when the quote is released, replaced, "
+        "refused or runs out; cash and cards you give back yourself.",
+        (
+            "not_found",
+            "quote_expired",
+            "quote_not_live",
+            "tender_not_connected",
+            "tender_exceeds",
+            "tender_reference_used",
+        ),
+    ),
+    "look_tender": Entry(
+        "bills",
+        200,
+        answers.Tendered,
+        None,
+        "After the settlement too: `captured`, or `debt` where the payment service owes it to you, "
+        "and what refunds send back.",
+        ("field_invalid", "not_found"),
+    ),
     "settle": Entry(
         "bills",
         201,
@@ -291,6 +321,8 @@ ENTRIES: dict[str, Entry] = {
             "line_changed",
             *BILL,
             "cash_differs",
+            "tender_unknown",
+            "tender_incomplete",
             "trace_code_used",
         ),
     ),

@@ -1,8 +1,10 @@
 """Rows of the settlement app, split by noun."""
 
 from .books import Account, LedgerTransaction, Posting, YearToDate
+from .days import ClosedDay, DayTotal, FoldedUpTo
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
+from .seals import AuditRun, Seal, SealBatch, SealKey, ToSeal
 from .settlements import (
     Hold,
     Quote,
@@ -15,11 +17,18 @@ from .settlements import (
     Share,
 )
 from .slips import SlipIssue
+from .tenders import CreditLine, CreditUse, SimulatedPayment, Tender, TenderRefund, TenderRule
 
 __all__ = [
     "Account",
+    "AuditRun",
     "CatalogueItem",
+    "ClosedDay",
+    "CreditLine",
+    "CreditUse",
+    "DayTotal",
     "FeeBatch",
+    "FoldedUpTo",
     "Hold",
     "LedgerTransaction",
     "Line",
@@ -36,9 +45,17 @@ __all__ = [
     "RelativeRefund",
     "RelativeShare",
     "Scan",
+    "Seal",
+    "SealBatch",
+    "SealKey",
     "Settlement",
     "Share",
+    "SimulatedPayment",
     "SlipIssue",
+    "Tender",
+    "TenderRefund",
+    "TenderRule",
+    "ToSeal",
     "TraceCode",
     "Visit",
     "YearToDate",

@@ -69,8 +69,9 @@ class Posting(models.Model):
     `member:<id>:personal`, `fund:<area>:<payer>`, `merchant:<id>:due` (what the funds owe it),
     `merchant:<id>:till` (what it took from members), `cash:<area>` (what members paid themselves),
     `opening:<area>`; of care away from home also `between:<insured area>:<area of treatment>` (what
-    the one owes the other) and `agency:<area>:advanced` (what an agency owes for it). A positive
-    amount is received by the account, a negative one given.
+    the one owes the other) and `agency:<area>:advanced` (what an agency owes for it).
+    `debt:<merchant>:<kind of tender>` is what a payment service owes a merchant. A positive amount
+    is received by the account, a negative one given.
     """
 
     transaction = models.ForeignKey(

@@ -154,6 +154,10 @@ class Settlement(models.Model):
                 condition=Q(confirm_by__isnull=False, confirmed_at__isnull=True),
                 name="settlements_to_be_confirmed",
             ),
+            # They have no ledger transaction, so no total counts them.
+            models.Index(
+                fields=["business_date"], condition=Q(total_fen=0), name="bills_of_nothing_by_day"
+            ),
         ]
 
 
@@ -243,6 +247,7 @@ class Refund(models.Model):
             ),
             models.CheckConstraint(condition=Q(total_fen__gt=0), name="a_refund_returns_something"),
         ]
+        indexes = [models.Index(fields=["business_date"], name="refunds_by_day")]
 
 
 class RefundShare(models.Model):

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from messaging import sql
+from messaging.days import business_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class MoneyFacts:
     held_by_relatives_fen: int
     # Whether rows of ended quotes still say live: time ended them, nobody has written it down yet.
     has_run_out_quotes: bool
+    # Nothing may be booked any more on the day of the moment that was asked for.
+    day_is_closed: bool = False
     # What a stay's earlier bills have counted in another benefit year.
     carried: Mapping[str, int] = field(default_factory=dict)
 
@@ -64,19 +67,25 @@ _MONEY = (
     " q.expires_at,"
     " (SELECT sum(h.amount_fen) FROM settlement_hold h"
     " JOIN settlement_quote o ON o.id = h.quote_id WHERE h.account_id = a.id AND h.relative"
-    " AND o.state = 'live' AND o.expires_at > %s)"
+    " AND o.state = 'live' AND o.expires_at > %s),"
+    " EXISTS (SELECT 1 FROM settlement_closedday c WHERE c.day >= %s)"
     " FROM voucher_member m"
     " LEFT JOIN settlement_account a ON a.member_id = m.id AND a.kind = 'personal'"
     " LEFT JOIN settlement_yeartodate y ON y.member_id = m.id AND y.benefit_year = %s"
     " LEFT JOIN settlement_quote q ON q.member_id = m.id AND q.state = 'live'"
     " WHERE m.id = %s"
 )
-_MONEY_KINDS = (None, None, None, None, None, "uuid", None, None, "bool", None, "datetime", None)
+_MONEY_KINDS = (
+    *(None,) * 5,
+    *("uuid", None, None, "bool", None, "datetime"),
+    *(None, "bool"),
+)
 
 
 def money_facts(*, member_id: int, benefit_year: int, now: datetime) -> MoneyFacts:
     """One statement. Whether a quote has run out is judged here, by time alone."""
-    rows = sql.fetch(_MONEY, (now, benefit_year, member_id), kinds=_MONEY_KINDS)
+    asked = (now, business_date(now), benefit_year, member_id)
+    rows = sql.fetch(_MONEY, asked, kinds=_MONEY_KINDS)
     account_id, balance_fen, amounts, settled, refunded = rows[0][:5]
     quotes = [
         OpenQuote(row[5], row[6], row[7], row[8], held_fen=int(row[9]), expires_at=row[10])
@@ -91,6 +100,7 @@ def money_facts(*, member_id: int, benefit_year: int, now: datetime) -> MoneyFac
         open_quotes=tuple(quote for quote in quotes if quote.expires_at > now),
         held_by_relatives_fen=int(rows[0][11] or 0),
         has_run_out_quotes=any(quote.expires_at <= now for quote in quotes),
+        day_is_closed=rows[0][12],
     )
 
 

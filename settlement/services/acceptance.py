@@ -20,6 +20,7 @@ from settlement.selectors.money import MoneyFacts
 from settlement.selectors.presence import ScanFacts, VisitFacts
 from settlement.services.desk import Desk
 from settlement.services.quotes import retire_quotes
+from settlement.services.tender.settling import attach as attach_tenders
 
 POST_SETTLEMENT = "post_settlement"
 
@@ -44,6 +45,8 @@ class Acceptance:
     disease_code: str
     service_date: date
     replaces: tuple[UUID, ...]
+    # The cash part is paid in parts of its own; otherwise it is in the till.
+    tendered: bool = False
 
 
 def write_acceptance(
@@ -71,6 +74,8 @@ def write_acceptance(
                 (acceptance.quote_id,),
             )
         _write_settlement(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
+        if acceptance.tendered and acceptance.quote_id is not None:
+            attach_tenders(desk, quote_id=acceptance.quote_id, settlement_id=settlement_id)
         if result.shares:
             sql.insert_rows(
                 Share,

@@ -10,10 +10,15 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from messaging import outbox, sql
 from settlement.models import Posting
 from settlement.services.acceptance import POST_SETTLEMENT
 from settlement.services.returning import POST_REFUND
+from settlement.services.tender import debts
+from settlement.services.tender.returning import RETURN_TENDER, return_tenders
+from settlement.services.tender.settling import CAPTURE_TENDER, capture_tenders
 
 # Account name and signed amount in fen.
 Leg = tuple[str, int]
@@ -114,6 +119,21 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
     )
 
 
+def post_debts(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of parts of cash that could not be captured."""
+    _post(debts.owed(subjects, now), now=now)
+
+
+def post_relief(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of what refunds take back of such debts."""
+    _post(debts.relieved(subjects, now), now=now)
+
+
+def post_repayments(subjects: Sequence[UUID], now: datetime) -> None:
+    """The outbox handler of such debts that were repaid."""
+    _post(debts.repaid(subjects, now), now=now)
+
+
 def _with_legs(
     rows: Sequence[tuple[Any, ...]],
     shares: Mapping[UUID, list[tuple[str, int]]],
@@ -175,7 +195,7 @@ def _post(
         return
     for key, _kind, _area, _day, _month, legs in wanted.values():
         if sum(amount_fen for _, amount_fen in legs) != 0:
-            raise ArithmeticError(f"the legs of {key} do not sum to zero")
+            raise outbox.Unworkable(f"the legs of {key} do not sum to zero")
     values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(wanted))
     written = sql.fetch(
         "INSERT INTO settlement_ledgertransaction"
@@ -197,9 +217,14 @@ def _post(
 HANDLERS: dict[str, outbox.Handler] = {
     POST_SETTLEMENT: post_settlements,
     POST_REFUND: post_refunds,
+    CAPTURE_TENDER: capture_tenders,
+    RETURN_TENDER: return_tenders,
+    debts.OWE_DEBT: post_debts,
+    debts.RELIEVE_DEBT: post_relief,
+    debts.REPAY_DEBT: post_repayments,
 }
 
 
 def post_due(*, now: datetime, limit: int) -> int:
     """Post one batch of what is due. Answers how many outbox rows were done."""
-    return outbox.work_batch(HANDLERS, now=now, limit=limit)
+    return outbox.work_batch(HANDLERS, now=now, limit=limit, attempts=settings.POSTING_ATTEMPTS)

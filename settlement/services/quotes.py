@@ -20,6 +20,7 @@ from settlement.selectors.presence import NotFound
 from settlement.services import circumstances
 from settlement.services.desk import Desk
 from settlement.services.pricing import Priced, price, result_answer
+from settlement.services.tender.returning import return_what_was_taken
 from voucher import selectors as members
 
 
@@ -28,6 +29,13 @@ class QuoteNotLive(Refusal):
 
     code = "quote_not_live"
     text = _("The quote is no longer open.")
+
+
+class QuoteExpired(Refusal):
+    """Too late: what it held is given back."""
+
+    code = "quote_expired"
+    text = _("The quote has run out: please ask for a new one.")
 
 
 def estimate(desk: Desk, bill: BillRequest) -> dict[str, Any]:
@@ -137,18 +145,27 @@ def _answer(priced: Priced) -> dict[str, Any]:
 
 
 def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...], run_out: bool) -> None:
-    """Write down what time (`run_out`) and this till have ended: a new quote may then be live."""
+    """Write down what time (`run_out`) and this till have ended: a new quote may then be live. What
+    was taken for them goes back."""
     if run_out:
         sql.run(
             "UPDATE settlement_quote SET state = 'expired'"
             " WHERE member_id = %s AND state = 'live' AND expires_at <= %s",
             (member_id, desk.now),
         )
+        return_what_was_taken(
+            quotes="q.member_id = %s AND q.state = 'expired'", params=(member_id,), now=desk.now
+        )
     if replaced:
         sql.run(
             "UPDATE settlement_quote SET state = 'replaced'"
             f" WHERE {sql.among('id')} AND state = 'live'",
             (sql.values(replaced),),
+        )
+        return_what_was_taken(
+            quotes=f"{sql.among('q.id')} AND q.state = 'replaced'",
+            params=(sql.values(replaced),),
+            now=desk.now,
         )
 
 
@@ -170,5 +187,10 @@ def release(desk: Desk, request: ReleaseRequest, *, quote_id: UUID) -> dict[str,
     sql.run(
         "UPDATE settlement_quote SET state = 'released' WHERE id = %s AND state = 'live'",
         (quote_id,),
+    )
+    return_what_was_taken(
+        quotes="q.id = %s AND q.state NOT IN ('live', 'confirmed')",
+        params=(quote_id,),
+        now=desk.now,
     )
     return {"quote_id": str(quote_id), "state": "released"}

@@ -26,8 +26,10 @@ from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
 from settlement.selectors.rules import compiled_policy
 from settlement.selectors.standing import Standing, StandingLine, standing
+from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.returning import Return, ReturnedPart, write_return
+from settlement.services.tender import returning as tenders
 from voucher import selectors as members
 
 
@@ -74,7 +76,7 @@ class _Wish:
     remaining_fen: dict[int, int] = field(default_factory=dict)
 
 
-def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
+def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[str, Any]:
     """Return a settlement of this merchant, or a part. No live scan is needed: it is named.
 
     Raises NotFound, AlreadyRefunded, FieldInvalid, RefundTooMuch, RefundWholeOnly,
@@ -98,6 +100,7 @@ def refund(desk: Desk, request: RefundRequest) -> dict[str, Any]:
         wish.parts,
         wish.remaining_fen,
         reason=request.reason,
+        kind=kind,
         accept_payment_fen=request.accept_payment_fen,
     )
 
@@ -137,7 +140,7 @@ def book(
 ) -> dict[str, Any]:
     """Decide and write a return of these parts; the member is locked. Answers the refund.
 
-    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment.
+    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile.
     """
     policy = compiled_policy(found.policy_id)
     settled = Settled(policy, benefits.inputs_from(found.inputs))
@@ -166,6 +169,7 @@ def book(
     if later and policy.refund_with_later == "last_first":
         raise RefundLastFirst(param="settlement_id", settlement_id=str(later[-1].settlement_id))
     funds = money_facts(member_id=found.member_id, benefit_year=found.benefit_year, now=desk.now)
+    check_day_open(funds)
     would_differ = [each for each in later if each.differs(moved)]
     planned = Return(
         standing=found,
@@ -180,6 +184,12 @@ def book(
         kind=kind,
     )
     refund_id = write_return(desk, planned)
+    tenders.give_back(
+        settlement_id=found.settlement_id,
+        refund_id=refund_id,
+        cash_fen=back.get("cash", 0),
+        now=desk.now,
+    )
     return {
         "refund_id": str(refund_id),
         "settlement_id": str(found.settlement_id),

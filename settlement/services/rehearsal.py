@@ -7,18 +7,16 @@ that was returned costs nobody anything, but what it used is used until the mome
 
 import heapq
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
-
 from merchants.models import Merchant
 from settlement import benefits
 from settlement.benefits.rehearsing import Costs, MemberRehearsal, at_any_time, group_of, kind_of
 from settlement.models import Refund, Settlement
+from settlement.services.snapshots import snapshot
 
 Progress = Callable[[str, int, int], None]
 # The rows a database hands over at a time.
@@ -84,7 +82,7 @@ def rehearse(
     found = Rehearsal(policy.version, policy.sha256, from_date, until_date)
     draft = at_any_time(policy)
     heap: list[tuple[int, int, Change]] = []
-    with _snapshot():
+    with snapshot():
         wanted = Settlement.objects.filter(
             area_code=area_code, business_date__gte=from_date, business_date__lt=until_date
         )
@@ -189,19 +187,3 @@ def _one(
 
 def _fund(shares: dict[str, int]) -> int:
     return sum(n for payer, n in shares.items() if payer not in benefits.OWN_PAYERS)
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    """One state of the database for the whole of the reading, and no way to write to it.
-
-    SQLite keeps the snapshot of the first row read for as long as rows are being read; a
-    transaction there would stop every writer meanwhile.
-    """
-    if connection.vendor != "postgresql":
-        yield
-        return
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        cursor.execute("SET LOCAL statement_timeout = 0")
-        yield

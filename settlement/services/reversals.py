@@ -28,6 +28,7 @@ from settlement.requests import ConfirmRequest, ReleaseRequest, ReverseRequest
 from settlement.selectors.presence import NotFound
 from settlement.selectors.slips import slip_was_issued
 from settlement.selectors.standing import Standing, standing
+from settlement.services.closing import hold_day
 from settlement.services.desk import Desk
 from settlement.services.quotes import QuoteNotLive, release
 from settlement.services.refunds import book, everything, lock_for_return
@@ -136,6 +137,7 @@ def reverse_overdue(*, now: datetime, limit: int) -> int:
     )
     for (settlement_id,) in overdue:
         with transaction.atomic(durable=True):
+            hold_day(business_date(now))
             _reverse_if_unconfirmed(settlement_id, now=now)
     return len(overdue)
 

@@ -33,6 +33,7 @@ from settlement.selectors.presence import (
 from settlement.selectors.rules import compiled_policy
 from settlement.services import circumstances
 from settlement.services.acceptance import Acceptance, write_acceptance
+from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.lines import PrescriptionExhausted, TraceCodeUsed
 from settlement.services.pricing import (
@@ -42,16 +43,11 @@ from settlement.services.pricing import (
     price,
     result_answer,
 )
-from settlement.services.quotes import QuoteNotLive
+from settlement.services.quotes import QuoteExpired, QuoteNotLive
 from settlement.services.scans import check_member
+from settlement.services.tender import returning as tenders
+from settlement.services.tender.settling import check_paid
 from voucher import selectors as members
-
-
-class QuoteExpired(Refusal):
-    """Too late to confirm."""
-
-    code = "quote_expired"
-    text = _("The quote has run out: please ask for a new one.")
 
 
 class LineChanged(Refusal):
@@ -72,14 +68,27 @@ def settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
     """Accept a bill. Answers the settlement as the API document shows it.
 
     Raises whatever `price` raises, and NotFound, QuoteNotLive, QuoteExpired, LineChanged,
-    CashDiffers, PrescriptionExhausted, TraceCodeUsed.
+    CashDiffers, PrescriptionExhausted, TraceCodeUsed, and DayClosedMeanwhile.
     """
+    try:
+        return _settle(desk, request)
+    except Refusal as refusal:
+        if request.quote_id is not None:
+            tenders.give_up(desk, quote_id=request.quote_id, code=refusal.code)
+        raise
+
+
+def _settle(desk: Desk, request: SettleRequest) -> dict[str, Any]:
     if request.quote_id is not None:
         acceptance = _from_quote(desk, request)
     else:
         acceptance = _from_bill(desk, request)
     if request.cash_fen is not None and request.cash_fen != acceptance.result.cash_fen:
         raise CashDiffers(param="cash_fen", cash_fen=acceptance.result.cash_fen)
+    if acceptance.tendered:
+        assert acceptance.quote_id is not None
+        check_paid(quote_id=acceptance.quote_id, cash_fen=acceptance.result.cash_fen)
+    check_day_open(acceptance.money)
     settlement_id = new_id()
     # The last decision and the first write in one statement: a pack that another till settles at
     # this very moment is found by its unique row, not by looking first.
@@ -141,13 +150,14 @@ def _from_quote(desk: Desk, request: SettleRequest) -> Acceptance:
     member_id = row[0]
     locked = members.lock_payers(member_id=member_id, day=desk.day)
     found = sql.fetch_one(
-        "SELECT state, expires_at, scan_id, visit_id, policy_id, bill, inputs, result"
+        "SELECT state, expires_at, scan_id, visit_id, policy_id, bill, inputs, result,"
+        " EXISTS (SELECT 1 FROM settlement_tender WHERE quote_id = settlement_quote.id)"
         " FROM settlement_quote WHERE id = %s",
         (quote_id,),
-        kinds=(None, "datetime", "uuid", "uuid", None, None, None, None),
+        kinds=(None, "datetime", "uuid", "uuid", None, None, None, None, "bool"),
     )
     assert found is not None
-    state, expires_at, scan_id, visit_id, policy_id, bill_json, inputs, result_json = found
+    state, expires_at, scan_id, visit_id, policy_id, bill_json, inputs, result_json = found[:8]
     if state == "expired" or (state == "live" and desk.now >= expires_at):
         raise QuoteExpired(param="quote_id")
     if state != "live":
@@ -200,6 +210,7 @@ def _from_quote(desk: Desk, request: SettleRequest) -> Acceptance:
         disease_code=bill["disease_code"],
         service_date=service_date,
         replaces=(),
+        tendered=found[8],
     )
 
 

@@ -3,13 +3,12 @@
 import { read } from "./calls.js";
 import { dayAndTime, h, part, say } from "./dom.js";
 import { yuan } from "./money.js";
-import { payer, process, refusal, state } from "./words.js";
+import { payer, process, refusal, state, task } from "./words.js";
 
 const root = document.getElementById("fund");
 const REFRESH_MS = 4000;
-// Beyond these a person should look: posting is a matter of seconds, a worker beats every half minute.
+// Beyond this a person should look: posting is a matter of seconds.
 const SLOW_POSTING_S = 30;
-const SILENT_S = 90;
 
 function duration(seconds) {
   const whole = Math.round(seconds ?? 0);
@@ -69,6 +68,12 @@ function show(figures) {
       figures.parked ? gettext("Need a person: see the operations guide.") : gettext("Nothing waits for a person."),
       figures.parked > 0,
     ),
+    tile(
+      gettext("Ledger audit"),
+      figures.audit_sound === null ? gettext("Not yet") : figures.audit_sound ? gettext("Sound") : gettext("Not sound"),
+      interpolate(gettext("%s not sealed yet"), [figures.unsealed]),
+      figures.audit_sound === false,
+    ),
   );
   const most = Math.max(1, ...outgoing.map(([, fen]) => fen));
   rows(
@@ -86,11 +91,23 @@ function show(figures) {
   );
   rows(
     part(root, "heartbeats"),
-    figures.heartbeats.map(([name, age]) => [
+    figures.heartbeats.map(([name, age, late]) => [
       h("span", {}, process(name)),
-      h("span", { class: `tag ${age > SILENT_S ? "bad" : "good"}` }, duration(age)),
+      h("span", { class: `tag ${late ? "bad" : "good"}` }, age === null ? gettext("never") : duration(age)),
     ]),
     gettext("No worker has reported yet."),
+  );
+  part(root, "parked").hidden = !figures.parked;
+  rows(
+    part(root, "parked-rows"),
+    figures.parked_rows.map(([id, topic, subject, attempts, error]) => [
+      String(id),
+      h("span", {}, task(topic)),
+      h("span", {}, topic === "post_settlement" ? h("a", { href: `/slips/${subject}/` }, subject) : subject),
+      h("span", {}, error),
+      String(attempts),
+    ]),
+    "",
   );
   rows(
     part(root, "recent"),

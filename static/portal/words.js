@@ -58,7 +58,13 @@ const USES = {
 };
 const PROCESSES = {
   "posting sweep": () => gettext("Posting"),
+  sealer: () => gettext("Sealing"),
   queue: () => gettext("Message queue"),
+};
+// What waits in the outbox.
+const TASKS = {
+  post_settlement: () => gettext("Post a settlement"),
+  post_refund: () => gettext("Post a refund"),
 };
 // Why a scan was refused: the frequent ones.
 const REFUSALS = {
@@ -95,3 +101,4 @@ export const use = look(USES);
 export const process = look(PROCESSES);
 export const refusal = look(REFUSALS);
 export const state = look(STATES);
+export const task = look(TASKS);

@@ -216,6 +216,15 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str, Any]] = [
     ),
     ("release", ("q-1",), {}, "POST", "/quotes/q-1/release", {}),
     (
+        "pay",
+        ("q-1", [{"kind": "cash", "amount_fen": 90}]),
+        {},
+        "POST",
+        "/quotes/q-1/tender",
+        {"parts": [{"kind": "cash", "amount_fen": 90}]},
+    ),
+    ("tender", ("q-1",), {}, "GET", "/quotes/q-1/tender", None),
+    (
         "settle",
         ("q-1",),
         {"cash_fen": 0},

@@ -23,6 +23,7 @@ def production(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings.BROKER_IS_EMBEDDED = False
     settings.CELERY_BROKER_URL = "amqp://127.0.0.1:9//"
     settings.ALLOWED_HOSTS = ["ybm.example"]
+    settings.TENDER_SIMULATOR = False
     monkeypatch.setattr(startup, "_database_problems", list)
     return settings
 
@@ -40,6 +41,7 @@ UNSAFE: list[tuple[str, dict[str, Any], str]] = [
     ("embedded database", {"DATABASE_IS_EMBEDDED": True}, "DATABASE_URL"),
     ("embedded broker", {"BROKER_IS_EMBEDDED": True}, "CELERY_BROKER_URL"),
     ("any host", {"ALLOWED_HOSTS": ["*"]}, "ALLOWED_HOSTS"),
+    ("simulated payments", {"TENDER_SIMULATOR": True}, "TENDER_SIMULATOR"),
 ]
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -184,6 +185,31 @@ class Deployment:
         """kill -9 of a program with everything it started, now."""
         os.killpg(self.supervisor.pid_of(name), signal.SIGKILL)
 
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """A program with everything it started stands still meanwhile."""
+        group = self.supervisor.pid_of(name)
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(group, signal.SIGCONT)
+
+    def manage(self, *arguments: str) -> str:
+        """What a command of the deployment's own says."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.plan.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def ready(self) -> dict[str, Any]:
+        """What `/readyz` says."""
+        with urllib.request.urlopen(f"{self.plan.address}/readyz", timeout=10) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
+
     # -- waiting
 
     def watch(self, until: Callable[[], bool], *, at_most_s: float) -> bool:
@@ -292,11 +318,12 @@ def running(
     environment: Mapping[str, str],
     *,
     broker: str | None = None,
+    beat: bool = False,
     change: Callable[[Program], Program] = lambda program: program,
     tills: int = TILLS,
     timeout_s: float = 20.0,
 ) -> Iterator[Deployment]:
-    """Start web and worker on that database, and stop them afterwards.
+    """Start web and worker on that database, beat if it is asked for, and stop them afterwards.
 
     `change` may alter how each of them is started; a till waits `timeout_s` for an answer before it
     asks again.
@@ -312,7 +339,7 @@ def running(
     asked = Ground(kept)
     try:
         with Supervisor(patience_s=8.0) as supervisor:
-            for program in programs(plan, None, beat=False):
+            for program in programs(plan, None, beat=beat):
                 supervisor.start(change(program))
             if not wait_until_ready(supervisor, plan):
                 raise KeyboardInterrupt

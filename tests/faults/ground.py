@@ -33,7 +33,7 @@ from settlement.models import (  # noqa: E402
     Scan,
     Settlement,
 )
-from tests.ledger_checks import violations  # noqa: E402
+from tests.ledger_checks import audited, violations  # noqa: E402
 from tests.world import World  # noqa: E402
 from voucher import services as vouchers  # noqa: E402
 from voucher import tokens  # noqa: E402
@@ -183,13 +183,10 @@ def scans() -> dict[str, Any]:
     return dict(Counter(Scan.objects.values_list("code", flat=True)))
 
 
-def audit(settlements: list[str], refunds: list[str], whole_books: bool = True) -> dict[str, Any]:
+def audit(settlements: list[str], refunds: list[str]) -> dict[str, Any]:
     """Everything that is wrong, judged against what the tills were told."""
-    wrong = []
-    if whole_books:
-        wrong = violations(
-            opening=dict.fromkeys(Account.objects.values_list("pk", flat=True), OPENING_FEN)
-        )
+    opening = dict.fromkeys(Account.objects.values_list("pk", flat=True), OPENING_FEN)
+    wrong = violations(opening=opening) + audited(opening=opening)
     missing = 0
     acknowledged = {"settlements": settlements, "refunds": refunds}
     for name, told in acknowledged.items():

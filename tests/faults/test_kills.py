@@ -3,8 +3,10 @@
 Each fault is shown to have fired; a fault that did not happen proves nothing.
 """
 
+import json
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,37 @@ def test_a_worker_killed_anywhere_in_a_post_posts_everything_once(databases: Dat
             assert system.watch(system.fired, at_most_s=30), f"no worker died at {place}"
             system.refund(sold[0])
             system.assert_posted_soon()
+
+
+def test_a_settlement_that_kills_every_worker_is_parked_the_others_are_posted_and_it_can_be_rerun(
+    databases: Databases,
+) -> None:
+    environment = {**databases.copy(), "POSTING_ATTEMPTS": "2"}
+    with running(environment) as system:
+
+        def parked() -> dict[str, Any]:
+            told: dict[str, Any] = json.loads(system.manage("outbox", "parked", "--json"))
+            return told
+
+        with system.frozen("worker"):
+            sold = system.sell(5)
+            deadly = sold[2]
+            system.lay(POSTING, place=1, param=f"post_settlement:{deadly}", again=True)
+        assert system.watch(lambda: bool(parked()["parked"]), at_most_s=60)
+        assert system.fired()
+        (row,) = parked()["rows"]
+        assert (row["subject"], row["attempts"]) == (deadly, 2)
+        system.told["settlements"].remove(deadly)
+        wrong = system.ground("audit", told=system.told)["wrong"]
+        assert {said for said in wrong if deadly not in said} == {
+            f"outbox {row['id']} is left over"
+        }
+
+        # Once the cause is gone.
+        assert system.take_up()
+        system.told["settlements"].append(deadly)
+        system.manage("outbox", "retry", str(row["id"]))
+        system.assert_posted_soon()
 
 
 def test_a_worker_killed_at_any_moment_loses_no_message_and_posts_nothing_twice(

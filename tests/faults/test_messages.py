@@ -1,11 +1,12 @@
 """A message really goes through the broker: with the sweep asleep, only it can wake the worker.
 
-Each broker of the machine is used as it is found; the queue that the worker makes there is taken
-away again.
+Each broker of the machine is used as it is found, with a queue of the test's own that is taken away
+again.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 import pytest
 from kombu import Connection
@@ -19,24 +20,30 @@ ASLEEP_S = "600"
 
 
 @contextmanager
-def own_queue(url: str) -> Iterator[None]:
-    """The worker's queue is not there before, and not afterwards."""
-    with Connection(url) as broker:
-        broker.channel().queue_delete("posting")
-        try:
-            yield
-        finally:
-            broker.channel().queue_delete("posting")
+def own_queue(url: str) -> Iterator[dict[str, str]]:
+    """A queue of this test alone, as an environment for its processes; gone afterwards."""
+    name = f"posting-{uuid4().hex[:8]}"
+    try:
+        yield {"FAULT_QUEUE": name}
+    finally:
+        with Connection(url) as broker:
+            channel = broker.channel()
+            channel.queue_delete(name)
+            channel.exchange_delete(name)
+            if url.startswith("redis"):
+                # Where kombu keeps an exchange's bindings; it takes none away with its queue.
+                channel.client.delete(f"_kombu.binding.{name}", f"_kombu.binding_permanent.{name}")
 
 
 def sold_and_posted_through(url: str, databases: Databases) -> None:
-    environment = {**databases.copy(), "POSTING_SWEEP_S": ASLEEP_S}
-    with own_queue(url), running(environment, broker=url) as system:
-        # The sweep looks once when it starts; a sale before that would prove nothing.
-        system.sell(2)
-        system.assert_posted_soon()
-        system.sell(2)
-        system.assert_posted_soon()
+    with own_queue(url) as queue:
+        environment = {**databases.copy(), **queue, "POSTING_SWEEP_S": ASLEEP_S}
+        with running(environment, broker=url) as system:
+            # The sweep looks once when it starts; a sale before that would prove nothing.
+            system.sell(2)
+            system.assert_posted_soon()
+            system.sell(2)
+            system.assert_posted_soon()
 
 
 @pytest.mark.rabbitmq

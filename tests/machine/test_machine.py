@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from settlement.selectors.money import MoneyFacts
@@ -16,11 +16,14 @@ from tests.machine.services import Services
 from tests.world import World
 
 ON_THE_MODEL = int(os.environ.get("MACHINE_EXAMPLES", "300"))
-ON_THE_SERVICES = int(os.environ.get("MACHINE_SERVICES", "10"))
+ON_THE_SERVICES = int(os.environ.get("MACHINE_SERVICES", "5"))
 
 
-def run(machine: type[MoneyMachine], *, examples: int, steps: int = 25) -> None:
+def run(
+    machine: type[MoneyMachine], *, examples: int, steps: int = 25, shrink: bool = True
+) -> None:
     """Drive it; raises whatever the first failing sequence raised."""
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -29,6 +32,7 @@ def run(machine: type[MoneyMachine], *, examples: int, steps: int = 25) -> None:
             deadline=None,
             database=None,
             derandomize=True,
+            phases=phases,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -96,7 +100,7 @@ def test_a_broken_model_is_found_out(
 ) -> None:
     mutate(monkeypatch)
     with pytest.raises(AssertionError):
-        run(fresh(), examples=300)
+        run(fresh(), examples=300, shrink=False)
 
 
 SERVICE_MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
@@ -121,4 +125,4 @@ def test_a_broken_product_is_found_out(
 ) -> None:
     SERVICE_MUTANTS[name](monkeypatch)
     with pytest.raises(AssertionError):
-        run(with_services(world), examples=40, steps=15)
+        run(with_services(world), examples=80, shrink=False)

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from messaging import outbox
+from messaging.heartbeats import beat
+from messaging.ids import new_id
+from messaging.models import OutboxEntry
 from portal.tasks import clear_sessions
 from tests.world import World, line
 
@@ -39,6 +44,37 @@ def test_the_figures_show_a_purchase_and_a_refused_scan(
     assert figures["unposted"] == 1
     world.post_everything()
     assert client.get("/fund/overview.json").json()["unposted"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_figures_show_what_is_parked_and_how_long_nobody_has_heard_of_the_workers(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("fund")
+    figures = client.get("/fund/overview.json").json()
+    assert (figures["parked"], figures["parked_rows"]) == (0, [])
+    # Never heard of is late too.
+    assert figures["heartbeats"] == [["posting sweep", None, True], ["queue", None, True]]
+    now = timezone.now()
+    beat("posting sweep", now=now - timedelta(seconds=5))
+    beat("queue", now=now - timedelta(seconds=settings.HEARTBEATS_LATE_S["queue"] + 1))
+    subject = new_id()
+    outbox.put(topic="post_settlement", subject=subject, now=now)
+    OutboxEntry.objects.update(parked_at=now, attempts=5, last_error="ValueError at a.py:1 (b)")
+    figures = client.get("/fund/overview.json").json()
+    row = OutboxEntry.objects.get()
+    assert figures["parked_rows"] == [
+        [row.pk, "post_settlement", str(subject), 5, "ValueError at a.py:1 (b)"]
+    ]
+    assert [(name, late) for name, _age, late in figures["heartbeats"]] == [
+        ("posting sweep", False),
+        ("queue", True),
+    ]
+    ready = client.get("/readyz")
+    # Settlements are accepted without a worker, so the process stays in service.
+    assert (ready.status_code, ready.json()["parked"]) == (200, 1)
+    assert ready.json()["heartbeats"]["queue"]["late"] is True
+    assert 5 <= ready.json()["heartbeats"]["posting sweep"]["age_s"] < 60
 
 
 def test_an_operator_does_not_see_the_figures(signed_in: Callable[[str], Client]) -> None:

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from merchants import services as merchants
+from settlement.services.tender.driving import drive_due
 from tests.world import Reply, Till, World, line, raw
 
 
@@ -135,6 +136,16 @@ def _purchase(run: Run, world: World, till: Till) -> None:
     run.post("release", till, f"quotes/{quote['quote_id']}/release", {}, key="give-it-back")
     run.get("look_outcome", till, "outcomes/give-it-back")
     quote = run.post("quote", till, "quotes", bill)
+    parts = [
+        {
+            "kind": "wechat",
+            "amount_fen": quote["cash_fen"] - 90,
+            "payment_code": "134567890123456789",
+        },
+        {"kind": "cash", "amount_fen": 90},
+    ]
+    tender = f"quotes/{quote['quote_id']}/tender"
+    run.post("tender", till, tender, {"parts": parts})
     settled = run.post(
         "settle",
         till,
@@ -151,6 +162,10 @@ def _purchase(run: Run, world: World, till: Till) -> None:
         {"settlement_id": settled["settlement_id"], "reason": "wrong pack"},
     )
     world.post_everything()
+    for _ in range(2):
+        # The first look captures; only what is captured is sent back.
+        drive_due(now=timezone.now(), limit=10)
+    run.get("look_tender", till, tender)
     run.get("look_refund", till, f"refunds/{refund['refund_id']}")
     sale = {**bill, "lines": [bill["lines"][1]]}
     for name in ("lost-answer", "known-answer"):

@@ -322,6 +322,21 @@ class Terminal:
         """Give up a quote and what it reserves."""
         return self._write(f"/quotes/{_segment(quote_id)}/release", {}, idempotency_key)
 
+    def pay(
+        self, quote_id: str, parts: Iterable[Json], *, idempotency_key: str | None = None
+    ) -> Json:
+        """Pay parts of a quote's cash part in other money than what is in the till.
+
+        A part is `kind` (cash, bank_card, wechat, alipay, credit), `amount_fen`, and `payment_code`
+        or `reference` where the kind needs it. While one is `unknown`, ask `tender`.
+        """
+        body = {"parts": list(parts)}
+        return self._write(f"/quotes/{_segment(quote_id)}/tender", body, idempotency_key)
+
+    def tender(self, quote_id: str) -> Json:
+        """How the cash part of a quote is paid, and what is left of it."""
+        return self._read(f"/quotes/{_segment(quote_id)}/tender")
+
     def settle(
         self,
         quote_id: str | None = None,

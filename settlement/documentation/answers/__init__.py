@@ -17,6 +17,8 @@ from .bills import (
     Settled,
     SettlementRecord,
     Slip,
+    Tendered,
+    TenderPartAnswer,
 )
 from .presence import (
     Discharged,
@@ -55,6 +57,8 @@ __all__ = [
     "Settled",
     "SettlementRecord",
     "Slip",
+    "TenderPartAnswer",
+    "Tendered",
     "VisitOpened",
     "VisitRecord",
 ]

@@ -55,6 +55,54 @@ class Released(AnswerShape):
     state: Literal["released"]
 
 
+class TenderRefundAnswer(AnswerShape):
+    """What a refund of the settlement sends back of a part."""
+
+    refund_id: UUID
+    amount_fen: Fen
+    state: Literal["returning", "returned"]
+    by_hand: Annotated[bool, Meta(description="The service has nothing of it: hand it out.")]
+
+
+class TenderPartAnswer(AnswerShape):
+    """One part of the cash, in one kind of money."""
+
+    tender_id: UUID
+    kind: Literal["cash", "bank_card", "wechat", "alipay", "credit"]
+    amount_fen: Annotated[
+        int, Meta(description="Of credit what the line gave, which may be less than was asked.")
+    ]
+    state: Literal[
+        "received",
+        "asked",
+        "unknown",
+        "authorised",
+        "declined",
+        "capturing",
+        "captured",
+        "debt",
+        "returning",
+        "returned",
+    ]
+    reference: Annotated[
+        str | None, Meta(description="The payment service's, or the card terminal's.")
+    ]
+    certain_by: Annotated[datetime, Meta(description="Nothing stays unknown for longer.")]
+    refunds: list[TenderRefundAnswer]
+
+
+class Tendered(AnswerShape):
+    """How the cash part of the quote is paid."""
+
+    quote_id: UUID
+    quote_state: Literal["live", "confirmed", "released", "replaced", "expired"]
+    expires_at: Annotated[datetime, Meta(description="Later than it was, after an unknown part.")]
+    cash_fen: Fen
+    uncertain_fen: Annotated[int, Meta(description="Asked for or unknown: ask again.")]
+    left_fen: Annotated[int, Meta(description="Still to be paid, in cash or any other kind.")]
+    parts: list[TenderPartAnswer]
+
+
 class Settled(Estimated):
     """The accepted bill: final, on disk. Posting follows."""
 

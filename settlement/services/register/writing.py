@@ -15,6 +15,7 @@ from messaging import sql, vault
 from messaging.days import accounting_month, business_date
 from messaging.ids import new_id
 from settlement.models import Account, LedgerTransaction, Posting, Settlement, Visit, YearToDate
+from settlement.services.closing import DayClosedMeanwhile, hold_day
 from voucher.models import Member
 
 from .kinds import MEMBERS
@@ -122,6 +123,11 @@ def _columns(part: TablePlan, plan: Plan, key: Key, values: Key) -> dict[str, An
 def _write_balances(plan: Plan, members: dict[str, int], now: datetime, progress: Progress) -> None:
     """Post each opening, and put it on the member's account, made where there is none."""
     day = business_date(now)
+    if plan.balances.new:
+        try:
+            hold_day(day)
+        except DayClosedMeanwhile:
+            raise RegisterMoved(_("the day it would be booked on was closed")) from None
     accounts = plan.balances.accounts
     done = 0
     for rows in slices(plan.balances.new):

@@ -1,0 +1,165 @@
+"""Credit for medical care (信用就医): a line with a limit, its uses, and their repayment.
+
+The line gives what it has left: where that is less than was asked for, the rest is for the till to
+take in another way. The lender's book is in our own database, but it is asked like every other
+provider, outside of the callers' transactions, and does nothing twice under a reference.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from settlement.models import CreditLine, CreditUse, Tender
+from voucher import selectors as members
+
+from .provider import Truth
+
+# A use in these is owed, but for what of it was repaid or refunded.
+OWED = ("authorised", "captured")
+
+
+class LimitBelowUse(ValueError):
+    """The member owes more than the new limit."""
+
+
+class RepaysTooMuch(ValueError):
+    """More than is owed."""
+
+
+class CreditProvider:
+    """See Provider."""
+
+    word_is_final = False
+
+    def authorise(self, reference: str, amount_fen: int, payment_code: str) -> Truth:
+        """Reserve on the line of the tender's member as much as it has; declined where that is
+        nothing."""
+        tender = Tender.objects.select_related("quote").get(reference=reference)
+        with transaction.atomic(durable=True):
+            members.lock_member(member_id=tender.quote.member_id)
+            if CreditUse.objects.filter(pk=reference).exists():
+                return _truth(reference)
+            line = CreditLine.objects.filter(pk=tender.quote.member_id).first()
+            given_fen = min(amount_fen, line.limit_fen - line.used_fen) if line else 0
+            if given_fen:
+                CreditLine.objects.filter(pk=tender.quote.member_id).update(
+                    used_fen=F("used_fen") + given_fen
+                )
+            CreditUse.objects.create(
+                reference=reference,
+                member_id=tender.quote.member_id,
+                amount_fen=given_fen,
+                standing="authorised" if given_fen else "declined",
+                used_at=tender.created_at,
+            )
+            return _truth(reference)
+
+    def capture(self, reference: str) -> Truth:
+        """From now on it is due."""
+        with transaction.atomic(durable=True):
+            CreditUse.objects.filter(pk=reference, standing="authorised").update(
+                standing="captured"
+            )
+            return _truth(reference)
+
+    def cancel(self, reference: str) -> Truth:
+        """Give the line back what was reserved."""
+        tender = Tender.objects.select_related("quote").get(reference=reference)
+        with transaction.atomic(durable=True):
+            members.lock_member(member_id=tender.quote.member_id)
+            use, is_new = CreditUse.objects.get_or_create(
+                reference=reference,
+                defaults={
+                    "member_id": tender.quote.member_id,
+                    "amount_fen": 0,
+                    "standing": "closed",
+                    "used_at": tender.created_at,
+                },
+            )
+            if not is_new and use.standing == "authorised":
+                CreditUse.objects.filter(pk=reference).update(standing="closed")
+                CreditLine.objects.filter(pk=use.member_id).update(
+                    used_fen=F("used_fen") - use.amount_fen
+                )
+            return _truth(reference)
+
+    def refund(self, reference: str, refund_reference: str, amount_fen: int) -> Truth:
+        """What is owed shrinks; what was repaid before is owed to the member from now on."""
+        member_id = CreditUse.objects.values_list("member_id", flat=True).get(pk=reference)
+        with transaction.atomic(durable=True):
+            members.lock_member(member_id=member_id)
+            use = CreditUse.objects.get(pk=reference)
+            given_back = sum(use.refunds.values())
+            if (
+                use.standing != "captured"
+                or refund_reference in use.refunds
+                or given_back + amount_fen > use.amount_fen
+            ):
+                return _truth(reference)
+            still_owed = max(0, use.amount_fen - use.repaid_fen - given_back)
+            CreditUse.objects.filter(pk=reference).update(
+                refunds={**use.refunds, refund_reference: amount_fen}
+            )
+            less_fen = min(still_owed, amount_fen)
+            CreditLine.objects.filter(pk=member_id).update(
+                used_fen=F("used_fen") - less_fen,
+                owed_fen=F("owed_fen") + amount_fen - less_fen,
+            )
+            return _truth(reference)
+
+    def query(self, reference: str) -> Truth:
+        """Always the truth, and at once."""
+        return _truth(reference)
+
+
+def _truth(reference: str) -> Truth:
+    use = CreditUse.objects.filter(pk=reference).first()
+    if use is None:
+        return Truth("unheard_of")
+    return Truth(
+        use.standing,  # type: ignore[arg-type]
+        amount_fen=use.amount_fen if use.standing in OWED else None,
+        provider_reference=f"CREDIT{reference[-12:]}",
+        refunds=frozenset(use.refunds),
+    )
+
+
+def grant(*, member_id: int, limit_fen: int) -> CreditLine:
+    """Open a member's line, or change its limit. Raises LimitBelowUse, ValueError for a negative
+    limit."""
+    if limit_fen < 0:
+        raise ValueError("a limit is not negative")
+    with transaction.atomic(durable=True):
+        members.lock_member(member_id=member_id)
+        line, _ = CreditLine.objects.get_or_create(member_id=member_id, defaults={"limit_fen": 0})
+        if line.used_fen > limit_fen:
+            raise LimitBelowUse(f"{line.used_fen} fen are used")
+        line.limit_fen = limit_fen
+        line.save(update_fields=["limit_fen"])
+    return line
+
+
+def repay(*, member_id: int, amount_fen: int, now: datetime) -> CreditLine:
+    """Pay back what is owed, oldest use first. Only what is captured is due.
+
+    Raises RepaysTooMuch, ValueError for an amount that is not positive, CreditLine.DoesNotExist.
+    """
+    if amount_fen <= 0:
+        raise ValueError("a repayment is positive")
+    with transaction.atomic(durable=True):
+        members.lock_member(member_id=member_id)
+        line = CreditLine.objects.get(pk=member_id)
+        left_fen = amount_fen
+        uses = CreditUse.objects.filter(member_id=member_id, standing="captured", used_at__lte=now)
+        for use in uses.order_by("used_at", "reference"):
+            due_fen = max(0, use.amount_fen - use.repaid_fen - sum(use.refunds.values()))
+            part_fen = min(due_fen, left_fen)
+            if part_fen:
+                CreditUse.objects.filter(pk=use.pk).update(repaid_fen=use.repaid_fen + part_fen)
+                left_fen -= part_fen
+        if left_fen:
+            raise RepaysTooMuch(f"{amount_fen - left_fen} fen are due")
+        CreditLine.objects.filter(pk=member_id).update(used_fen=F("used_fen") - amount_fen)
+        line.refresh_from_db()
+    return line
