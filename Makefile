@@ -2,11 +2,12 @@
 #
 #   make run [PORT=8000] [LAN=1]     make demo      make lint     make lock
 #   make test [ARGS="-k codes"]      make bench     make clean
+#   make faults [FAULTS=full]
 
 # make hands variables given on its command line to the launcher through the environment, so
 # `make test DATABASE_URL=...` and `DATABASE_URL=... make test` are the same.
 
-COMMANDS := run test demo bench lint lock clean
+COMMANDS := run test demo bench faults lint lock clean
 .PHONY: $(COMMANDS) help
 .DEFAULT_GOAL := help
 

@@ -115,6 +115,11 @@ else:
         "prepare_threshold": 2,
         "tcp_user_timeout": 5000,
         "connect_timeout": 5,
+        # That limit sees only what was sent and not confirmed. Who waits for an answer has sent
+        # nothing: without these, a network that falls silent then would keep them for hours.
+        "keepalives_idle": 3,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
         # Every statement of the hot path goes by an index whatever its values are, so one plan for
         # all values spares the planning, which would cost a fifth of the execution.
         "options": "-c lock_timeout=2s -c statement_timeout=5s"

@@ -12,6 +12,7 @@ COMMANDS: dict[str, Callable[[Mapping[str, str]], int]] = {
     "demo": serving.demo,
     "test": development.test,
     "bench": development.bench,
+    "faults": development.faults,
     "lint": development.lint,
     "lock": development.lock,
 }

@@ -1,5 +1,7 @@
-"""`make test`, `make bench`, `make lint` and `make lock`: the tools, called the one agreed way."""
+"""`make test`, `make bench`, `make faults`, `make lint` and `make lock`: the tools, called the one
+agreed way."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -62,6 +64,18 @@ def bench(environment: Mapping[str, str]) -> int:
     return _call(
         [sys.executable, "-m", "bench", *shlex.split(environment.get("ARGS", ""))], environment
     )
+
+
+def faults(environment: Mapping[str, str]) -> int:
+    """Run the fault programme, which starts its own servers and processes and breaks only those."""
+    path = os.pathsep.join((str(ROOT), str(ROOT / "clients" / "python")))
+    return _call(
+        [
+            sys.executable, "-m", "tests.faults.programme",
+            *shlex.split(environment.get("ARGS", "")),
+        ],
+        {**environment, "PYTHONPATH": path},
+    )  # fmt: skip
 
 
 def lint(environment: Mapping[str, str]) -> int:

@@ -16,7 +16,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,9 @@ from .models import OutboxEntry
 
 log = logging.getLogger(__name__)
 
+# Before any clock's now: new work is due whatever the clocks of this and the worker's machine say,
+# and whichever of them is set back meanwhile.
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 # Between marking rows and holding them a living worker needs milliseconds. A frozen one that wakes
 # later finds that its mark is gone, and takes nothing.
 ABANDONED_S = 5
@@ -69,7 +72,7 @@ def put(*, topic: str, subject: UUID, now: datetime) -> None:
     sql.insert_rows(
         OutboxEntry,
         ("topic", "subject", "created_at", "attempts", "due_at", "last_error"),
-        [(topic, subject, now, 0, now, "")],
+        [(topic, subject, now, 0, AT_ONCE, "")],
     )
 
 

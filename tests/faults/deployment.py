@@ -6,12 +6,14 @@ the vendors' client, which repeats a request under its key until it is answered,
 what it was told; that list is what the books are judged by.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -19,17 +21,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
-from django.conf import settings
 from ybm_client import Terminal
 
 from launch import supervisor as supervision
 from launch.addresses import free_port
 from launch.serving import ROOT, Plan, programs, wait_until_ready
-from launch.supervisor import Supervisor
+from launch.supervisor import Program, Supervisor
+
+T = TypeVar("T")
 
 # What every acknowledged settlement has from the recovery to its posting.
 RECOVERY_S = 15.0
@@ -43,6 +46,47 @@ def line() -> dict[str, Any]:
     return {"code": "A6", "quantity": "1", "unit_price": "9.9", "amount_fen": 990}
 
 
+class Ground:
+    """`tests.faults.ground` as a process that stays: a question then costs no start of Django."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, what: str, **given: Any) -> dict[str, Any]:
+        """The answer. Raises AssertionError when there is none."""
+        with self._lock:
+            if self._process is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tests.faults.ground", "serve"],
+                    cwd=ROOT, env=dict(self._environment), text=True, process_group=0,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                )  # fmt: skip
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps({"ask": what, "with": given}) + "\n")
+            self._process.stdin.flush()
+            while line := self._process.stdout.readline():
+                if line.startswith("{"):
+                    answer: dict[str, Any] = json.loads(line)
+                    assert "error" not in answer, f"{what}: {answer['error']}"
+                    return answer
+        raise AssertionError(f"nobody answered {what}")
+
+    def close(self) -> None:
+        """It ends when nobody can ask any more."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
 @dataclass
 class Deployment:
     """Running processes, their tills, and what the tills were told."""
@@ -50,22 +94,24 @@ class Deployment:
     plan: Plan
     supervisor: Supervisor
     fault: Path
+    asked: Ground
     tills: list[tuple[Terminal, str]] = field(default_factory=list)
     told: dict[str, list[str]] = field(default_factory=lambda: {"settlements": [], "refunds": []})
 
-    def ground(self, *arguments: str, told: Any = None) -> dict[str, Any]:
+    def ground(self, what: str, *, told: Any = None, **given: Any) -> dict[str, Any]:
         """Ask the database something, in a process of its own."""
-        return ground(self.plan.environment, *arguments, told=told)
+        return self.asked.ask(what, **(told or {}), **given)
 
-    def open_tills(self) -> None:
-        """Enrol the tills and scan one person at each."""
-        given = self.ground("codes", str(TILLS))
-        for one_time_code, code in zip(given["enrolment"], given["codes"], strict=True):
+    def open_tills(self, number: int, *, timeout_s: float, at: str | None = None) -> None:
+        """Enrol so many tills and scan one person at each."""
+        enrolment = self.ground("enrolments", number=number)["enrolment"]
+        codes = self.ground("codes", number=number)["codes"]
+        for one_time_code, code in zip(enrolment, codes, strict=True):
             till = Terminal.enrol(
-                self.plan.address,
+                at or self.plan.address,
                 one_time_code,
                 name="till",
-                timeout_s=20.0,
+                timeout_s=timeout_s,
                 pauses_s=[0.25] * 120,
             )
             scan = till.scan(code, use="pharmacy_purchase")
@@ -83,10 +129,14 @@ class Deployment:
 
     def sell_under_watch(self, number: int, *, at_most_s: float = 60.0) -> None:
         """The same while what dies is started again, as whoever runs the processes does."""
+        self.under_watch(lambda: self.sell(number), at_most_s=at_most_s)
+
+    def under_watch(self, act: Callable[[], T], *, at_most_s: float = 60.0) -> T:
+        """Do something on a thread of its own while what dies is started again."""
         with ThreadPoolExecutor(1) as pool:
-            sold = pool.submit(self.sell, number)
-            self.watch(sold.done, at_most_s=at_most_s)
-            sold.result()
+            doing = pool.submit(act)
+            self.watch(doing.done, at_most_s=at_most_s)
+            return doing.result()
 
     def refund(self, settlement_id: str) -> None:
         """Give one back."""
@@ -96,18 +146,32 @@ class Deployment:
     # -- faults
 
     def lay(
-        self, statement: str, *, place: int | str, param: str = "", again: bool = False
+        self,
+        statement: str,
+        *,
+        place: int | str,
+        param: str = "",
+        again: bool = False,
+        act: str = "kill",
     ) -> None:
-        """Have the first process that comes to the place die there, or each that does."""
-        self.fault.with_suffix(".fired").unlink(missing_ok=True)
+        """Have the first process that comes to the place die there, or each that does; or have it
+        do what `act` says."""
+        for left in (".fired", ".pid"):
+            self.fault.with_suffix(left).unlink(missing_ok=True)
         half = self.fault.with_suffix(".half")
-        plan = {"statement": statement, "place": place, "param": param, "again": again}
+        plan = {
+            "statement": statement, "place": place, "param": param, "again": again, "act": act,
+        }  # fmt: skip
         half.write_text(json.dumps(plan))
         half.rename(self.fault)
 
     def fired(self) -> bool:
         """Whether the fault happened."""
         return self.fault.with_suffix(".fired").exists()
+
+    def struck(self) -> int:
+        """The process in which it happened."""
+        return int(self.fault.with_suffix(".pid").read_text())
 
     def take_up(self) -> bool:
         """Take an unfired fault away. Answers whether there was one."""
@@ -170,50 +234,41 @@ class Deployment:
             self.supervisor.watch(timeout_s=0.3)
 
 
-def ground(environment: Mapping[str, str], *arguments: str, told: Any = None) -> dict[str, Any]:
-    """Run `tests.faults.ground` against a deployment's database."""
+def _run(environment: Mapping[str, str], *command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.ground", *arguments],
-        cwd=ROOT,
-        env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'clients/python'}"},
-        input=json.dumps(told) if told is not None else "",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+        [sys.executable, *command],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    answer: dict[str, Any] = json.loads(done.stdout.rsplit("\n", 2)[-2])
-    return answer
 
 
 class Databases:
-    """Copies of one prepared database: a file, or a database of the run's PostgreSQL."""
+    """Copies of one prepared database: a file, or, with an address, a database of a PostgreSQL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, postgres: str | None) -> None:
         self.folder = folder
-        self.on_postgres = not settings.DATABASE_IS_EMBEDDED
+        self.on_postgres = postgres is not None
+        self._postgres = (postgres or "").rpartition("/")[0]
         self._name = f"ybm_faults_{uuid4().hex[:8]}"
         self._copies = 0
         self._made: list[str] = []
         template = self._environment_of("template")
         if self.on_postgres:
             self._create(self._name + "_template")
-        # What a run is made for must not reach the children.
-        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        done = subprocess.run(
-            migrate, cwd=ROOT, env=template, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        ground(template, "make")
+        _run(template, "manage.py", "migrate", "--verbosity", "0")
+        _run(template, "-m", "tests.faults.ground", "make")
 
-    def copy(self) -> dict[str, str]:
+    def copy(self, *, tablespace: str = "pg_default") -> dict[str, str]:
         """The environment of a deployment with a database of its own."""
         self._copies += 1
         name = f"copy{self._copies}"
         environment = self._environment_of(name)
         if self.on_postgres:
-            self._create(f"{self._name}_{name}", template=f"{self._name}_template")
+            self._create(
+                f"{self._name}_{name}",
+                template=f"{self._name}_template",
+                tablespace=tablespace,
+            )
         else:
             for suffix in ("", "-wal"):
                 source = self.folder / "template" / f"db.sqlite3{suffix}"
@@ -245,12 +300,12 @@ class Databases:
         return environment
 
     def _url(self, name: str) -> str:
-        at = settings.DATABASES["default"]
-        who = at["USER"] + (f":{at['PASSWORD']}" if at["PASSWORD"] else "")
-        return f"postgres://{who}@{at['HOST'] or '127.0.0.1'}:{at['PORT'] or 5432}/{name}"
+        return f"{self._postgres}/{name}"
 
-    def _create(self, name: str, *, template: str = "template1") -> None:
-        self._maintain(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    def _create(
+        self, name: str, *, template: str = "template1", tablespace: str = "pg_default"
+    ) -> None:
+        self._maintain(f'CREATE DATABASE "{name}" TEMPLATE "{template}" TABLESPACE {tablespace}')
         self._made.append(name)
 
     def _maintain(self, statement: str) -> None:
@@ -260,22 +315,37 @@ class Databases:
 
 @contextmanager
 def running(
-    environment: Mapping[str, str], *, broker: str | None = None, beat: bool = False
+    environment: Mapping[str, str],
+    *,
+    broker: str | None = None,
+    beat: bool = False,
+    change: Callable[[Program], Program] = lambda program: program,
+    tills: int = TILLS,
+    timeout_s: float = 20.0,
 ) -> Iterator[Deployment]:
-    """Start web and worker on that database, beat if it is asked for, and stop them afterwards."""
+    """Start web and worker on that database, beat if it is asked for, and stop them afterwards.
+
+    `change` may alter how each of them is started; a till waits `timeout_s` for an answer before it
+    asks again.
+    """
     kept = dict(environment)
     if broker is not None:
         kept["CELERY_BROKER_URL"] = broker
     plan = Plan(port=free_port(), environment=kept, var=Path(kept["VAR_DIR"]))
-    # The tests kill more often than a healthy system dies.
-    allowed, supervision.DEATHS_ALLOWED = supervision.DEATHS_ALLOWED, 1_000
+    # The tests kill more often than a healthy system dies, and a service manager starts a process
+    # again after one and the same time however often it died.
+    before = supervision.DEATHS_ALLOWED, supervision.LONGEST_DELAY_SECONDS
+    supervision.DEATHS_ALLOWED, supervision.LONGEST_DELAY_SECONDS = 1_000_000, 1.0
+    asked = Ground(kept)
     try:
         with Supervisor(patience_s=8.0) as supervisor:
             for program in programs(plan, None, beat=beat):
-                supervisor.start(program)
-            assert wait_until_ready(supervisor, plan)
-            deployment = Deployment(plan, supervisor, Path(kept["FAULT_PLAN"]))
-            deployment.open_tills()
+                supervisor.start(change(program))
+            if not wait_until_ready(supervisor, plan):
+                raise KeyboardInterrupt
+            deployment = Deployment(plan, supervisor, Path(kept["FAULT_PLAN"]), asked)
+            deployment.open_tills(tills, timeout_s=timeout_s)
             yield deployment
     finally:
-        supervision.DEATHS_ALLOWED = allowed
+        asked.close()
+        supervision.DEATHS_ALLOWED, supervision.LONGEST_DELAY_SECONDS = before

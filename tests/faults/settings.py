@@ -1,4 +1,4 @@
-"""The deployment's settings with fail points in every process that loads them."""
+"""The deployment's settings with fail points, and mutants, in every process that loads them."""
 
 import os
 
@@ -9,3 +9,6 @@ INSTALLED_APPS = [*_APPS, "tests.faults.failpoints"]
 FAULT_PLAN = os.environ["FAULT_PLAN"]
 # Two suites on one machine must not take each other's messages from a broker that they share.
 CELERY_TASK_DEFAULT_QUEUE = os.environ.get("FAULT_QUEUE", "posting")
+FAULT_MUTANT = os.environ.get("FAULT_MUTANT", "")
+if FAULT_MUTANT:
+    INSTALLED_APPS.append("tests.faults.mutations")

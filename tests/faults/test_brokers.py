@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,45 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from launch.addresses import free_port, why_broker_is_silent
 from tests.faults.deployment import NO_BROKER, Databases, running
+from tests.faults.servers import PrivateRedis
 
 pytestmark = pytest.mark.processes
 
 # How long "without any broker" lasts here; ten minutes are FAULT_OUTAGE_S=600.
 OUTAGE_S = float(os.environ.get("FAULT_OUTAGE_S", "5"))
 SWEEP_S = 3.0
-
-
-class PrivateRedis:
-    """A Redis of this test alone, which keeps nothing on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [
-                "redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
-                "--save", "", "--appendonly", "no", "--dir", str(self.folder),
-                "--maxmemory-policy", "noeviction",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while (reason := why_broker_is_silent(self.url)) is not None:
-            assert time.monotonic() < deadline, reason
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        assert why_broker_is_silent(self.url) is not None
 
 
 @contextmanager
@@ -61,8 +28,7 @@ def private_redis(folder: Path) -> Iterator[PrivateRedis]:
     try:
         yield broker
     finally:
-        if broker.process is not None and broker.process.poll() is None:
-            broker.kill()
+        broker.stop()
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _die_if(plan: Path, place: int | str) -> None:
     if wanted is None or wanted["place"] != place:
         return
     try:
-        if wanted["again"]:
+        if wanted.get("again"):
             with plan.with_suffix(".fired").open("a") as deaths:
                 deaths.write(".")
         else:
@@ -77,4 +78,22 @@ def _die_if(plan: Path, place: int | str) -> None:
         # Another process was faster: this fault is one.
         _here.plan = None
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    _here.plan = None
+    _fail(wanted.get("act", "kill"), plan)
+
+
+def _fail(act: str, plan: Path) -> None:
+    """What happens at the place: the process dies, stands still until somebody continues it, its
+    thread lingers, or it asks for more memory than there is."""
+    plan.with_suffix(".pid").write_text(str(os.getpid()))
+    if act == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif act.startswith("linger "):
+        time.sleep(float(act.split()[1]))
+    elif act == "eat":
+        # Each page is touched: memory that is only promised is never counted.
+        eaten = []
+        for _ in range(64):
+            eaten.append(b"x" * (16 << 20))
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
