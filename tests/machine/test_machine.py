@@ -11,11 +11,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from settlement.selectors.money import MoneyFacts
 from settlement.services import acceptance, returning
 from tests.machine.books import Books
-from tests.machine.rules import MoneyMachine, report
+from tests.machine.rules import ACTS, MoneyMachine, report
 from tests.machine.services import Services
 from tests.world import World
 
 ON_THE_MODEL = int(os.environ.get("MACHINE_EXAMPLES", "300"))
+# From so many cases on every pair of rules must have been reached.
+AT_LENGTH = 4_000
 ON_THE_SERVICES = int(os.environ.get("MACHINE_SERVICES", "5"))
 
 
@@ -51,6 +53,8 @@ def test_the_model_keeps_every_fen_whatever_comes_in_whatever_order() -> None:
     run(machine, examples=ON_THE_MODEL)
     print("\n".join(report(machine)))
     assert set(machine.reached) >= {"quote", "settle", "confirm", "give_back", "reverse", "wait"}
+    if ON_THE_MODEL >= AT_LENGTH:
+        assert all(machine.pairs[first, second] for first in ACTS for second in ACTS)
 
 
 def with_services(world: World) -> type[MoneyMachine]:
