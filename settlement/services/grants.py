@@ -15,6 +15,8 @@ APPEND_ONLY = (
     "settlement_share",
     "settlement_refundshare",
     "settlement_relativeshare",
+    "settlement_refundline",
+    "settlement_relativerefund",
     "settlement_closedday",
     "settlement_auditrun",
 )

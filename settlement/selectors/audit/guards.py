@@ -15,6 +15,8 @@ _APPEND_ONLY = (
     "settlement_share",
     "settlement_refundshare",
     "settlement_relativeshare",
+    "settlement_refundline",
+    "settlement_relativerefund",
 )
 _TO_BE_SEALED = ("settlement_ledgertransaction", "settlement_ledgertransaction_is_to_be_sealed")
 
