@@ -14,7 +14,7 @@ from messaging import outbox, sql
 from messaging.bodies import to_json
 from messaging.days import accounting_month
 from messaging.ids import new_id
-from settlement import benefits, money
+from settlement import benefits, money, states
 from settlement.models import FeeBatch, Line, RelativeShare, Settlement, Share, Visit
 from settlement.selectors.money import MoneyFacts
 from settlement.selectors.presence import ScanFacts, VisitFacts
@@ -70,8 +70,8 @@ def write_acceptance(
         )
         if acceptance.quote_id is not None:
             sql.run(
-                "UPDATE settlement_quote SET state = 'confirmed' WHERE id = %s",
-                (acceptance.quote_id,),
+                "UPDATE settlement_quote SET state = %s WHERE id = %s",
+                (states.target("quote", "confirm"), acceptance.quote_id),
             )
         _write_settlement(desk, acceptance, settlement_id=settlement_id, visit_id=visit_id)
         if acceptance.tendered and acceptance.quote_id is not None:
@@ -282,7 +282,7 @@ def _write_settlement(
                 desk.terminal.terminal_id,
                 desk.operator,
                 acceptance.money.next_seq,
-                "accepted",
+                states.target("settlement", "accept"),
                 acceptance.benefit_kind,
                 acceptance.disease_code,
                 acceptance.area_code,

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 
 from messaging import outbox, sql
+from settlement import states
 from settlement.models import Posting
 from settlement.services.acceptance import POST_SETTLEMENT
 from settlement.services.returning import POST_REFUND
@@ -83,9 +84,9 @@ def post_settlements(subjects: Sequence[UUID], now: datetime) -> None:
         now=now,
     )
     sql.run(
-        "UPDATE settlement_settlement SET state = 'posted', posted_at = %s"
-        f" WHERE state = 'accepted' AND {sql.among('id')}",
-        (now, sql.values(subjects)),
+        "UPDATE settlement_settlement SET state = %s, posted_at = %s"
+        f" WHERE state = %s AND {sql.among('id')}",
+        _posted("settlement", now, subjects),
     )
 
 
@@ -113,10 +114,18 @@ def post_refunds(subjects: Sequence[UUID], now: datetime) -> None:
         now=now,
     )
     sql.run(
-        "UPDATE settlement_refund SET state = 'posted', posted_at = %s"
-        f" WHERE state = 'accepted' AND {sql.among('id')}",
-        (now, sql.values(subjects)),
+        "UPDATE settlement_refund SET state = %s, posted_at = %s"
+        f" WHERE state = %s AND {sql.among('id')}",
+        _posted("refund", now, subjects),
     )
+
+
+def _posted(
+    entity: states.Entity, now: datetime, subjects: Sequence[UUID]
+) -> tuple[str, datetime, str, Any]:
+    """New state, moment, state before, and which: by the written table."""
+    (before,) = states.sources(entity, "post")
+    return states.target(entity, "post"), now, before, sql.values(subjects)
 
 
 def post_debts(subjects: Sequence[UUID], now: datetime) -> None:

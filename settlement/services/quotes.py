@@ -13,7 +13,7 @@ from messaging.bodies import to_json
 from messaging.days import moment
 from messaging.ids import new_id
 from messaging.refusals import Refusal
-from settlement import benefits
+from settlement import benefits, states
 from settlement.models import Hold, Quote
 from settlement.requests import BillRequest, ReleaseRequest
 from settlement.selectors.presence import NotFound
@@ -22,6 +22,12 @@ from settlement.services.desk import Desk
 from settlement.services.pricing import Priced, price, result_answer
 from settlement.services.tender.returning import return_what_was_taken
 from voucher import selectors as members
+
+# What each event of the written table leads to.
+LIVE = states.target("quote", "quote")
+EXPIRED = states.target("quote", "run_out")
+REPLACED = states.target("quote", "replace")
+RELEASED = states.target("quote", "release")
 
 
 class QuoteNotLive(Refusal):
@@ -87,7 +93,7 @@ def quote(desk: Desk, bill: BillRequest) -> dict[str, Any]:
                     desk.terminal.merchant_id,
                     desk.terminal.terminal_id,
                     priced.policy_id,
-                    "live",
+                    LIVE,
                     priced.result.reads_year_to_date,
                     priced.result.total_fen,
                     to_json(_stored_bill(priced, bill)),
@@ -149,8 +155,8 @@ def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...], run
     was taken for them goes back."""
     if run_out:
         sql.run(
-            "UPDATE settlement_quote SET state = 'expired'"
-            " WHERE member_id = %s AND state = 'live' AND expires_at <= %s",
+            f"UPDATE settlement_quote SET state = '{EXPIRED}'"
+            f" WHERE member_id = %s AND state = '{LIVE}' AND expires_at <= %s",
             (member_id, desk.now),
         )
         return_what_was_taken(
@@ -158,8 +164,8 @@ def retire_quotes(desk: Desk, *, member_id: int, replaced: tuple[UUID, ...], run
         )
     if replaced:
         sql.run(
-            "UPDATE settlement_quote SET state = 'replaced'"
-            f" WHERE {sql.among('id')} AND state = 'live'",
+            f"UPDATE settlement_quote SET state = '{REPLACED}'"
+            f" WHERE {sql.among('id')} AND state = '{LIVE}'",
             (sql.values(replaced),),
         )
         return_what_was_taken(
@@ -185,7 +191,7 @@ def release(desk: Desk, request: ReleaseRequest, *, quote_id: UUID) -> dict[str,
     if state in ("confirmed", "replaced"):
         raise QuoteNotLive(param="quote_id")
     sql.run(
-        "UPDATE settlement_quote SET state = 'released' WHERE id = %s AND state = 'live'",
+        f"UPDATE settlement_quote SET state = '{RELEASED}' WHERE id = %s AND state = '{LIVE}'",
         (quote_id,),
     )
     return_what_was_taken(

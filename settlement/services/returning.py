@@ -12,7 +12,7 @@ from messaging import outbox, sql
 from messaging.bodies import to_json
 from messaging.days import accounting_month
 from messaging.ids import new_id
-from settlement import benefits
+from settlement import benefits, states
 from settlement.models import Refund, RefundLine, RefundShare, RelativeRefund
 from settlement.selectors.money import MoneyFacts
 from settlement.selectors.standing import Standing, StandingLine
@@ -88,7 +88,7 @@ def write_return(desk: Desk, planned: Return) -> UUID:
                     desk.operator,
                     found.member_id,
                     planned.money.next_seq,
-                    "accepted",
+                    states.target("refund", "accept"),
                     planned.kind,
                     planned.reason,
                     to_json(benefits.result_to_dict(planned.rest)) if planned.rest else None,
