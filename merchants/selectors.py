@@ -134,6 +134,12 @@ def terminal_facts(*, terminal_id: int, day: date) -> TerminalFacts:
     return _terminal(" WHERE t.id = %s", terminal_id, day)
 
 
+def merchant_name(*, merchant_id: int) -> str:
+    """What an institution is called; empty for one that is not there."""
+    row = sql.fetch_one("SELECT name FROM merchants_merchant WHERE id = %s", (merchant_id,))
+    return str(row[0]) if row else ""
+
+
 def terminal_ids(*, merchant_id: int) -> list[int]:
     """Every terminal that the merchant has or had."""
     rows = sql.fetch("SELECT id FROM merchants_terminal WHERE merchant_id = %s", (merchant_id,))

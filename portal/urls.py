@@ -18,6 +18,7 @@ urlpatterns = [
     path("me/", citizen.page, name="citizen"),
     path("me/code.json", citizen.code, name="code"),
     path("me/code.svg", citizen.code_picture, name="code_picture"),
+    path("me/quotes/release", citizen.release, name="release_quotes"),
     path("me/settlements.json", citizen.settlements, name="settlements"),
     path("me/try/", trying.page, name="try"),
     path("counter/pharmacy/", counter.pharmacy, name="pharmacy"),

@@ -11,19 +11,20 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from messaging.bodies import FieldInvalid
 from messaging.days import business_date
 from messaging.inbox import Answer
 from messaging.refusals import Refusal
 from portal.forms import ScopeForm
-from settlement.selectors.overview import account_balance, member_settlements
+from settlement.selectors.overview import account_balance, member_settlements, open_quotes
 from settlement.selectors.presence import NotFound
 from settlement.selectors.relatives import paid_for_relatives
+from settlement.services.quotes import release_own
 from voucher.images import render as render_symbol
 from voucher.models import Enrolment, Entitlement, Member, Voucher
 from voucher.selectors import member_facts, member_of_user
@@ -59,6 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
             "diseases": [filing.disease_name for filing in facts.filings],
             "balance_fen": account_balance(member.pk),
             "settlements": member_settlements(member.pk, limit=_LATEST),
+            "open_quotes": open_quotes(member.pk, now=timezone.now()),
             "paid_for_relatives": paid_for_relatives(member.pk, limit=_LATEST),
             "scope_form": ScopeForm(),
         },
@@ -102,6 +104,18 @@ def code_picture(request: HttpRequest) -> HttpResponse:
     response = HttpResponse(render_symbol(minted.text, form="svg"), content_type="image/svg+xml")
     response["Cache-Control"] = "no-store"
     return response
+
+
+@never_cache
+@require_POST
+@login_required
+def release(request: HttpRequest) -> HttpResponse:
+    """Give back what tills hold: somebody who walked away from one wants to pay at another."""
+    member = member_of_user(request.user)
+    if member is None:
+        raise PermissionDenied
+    release_own(member_id=member.pk, now=timezone.now())
+    return redirect("portal:citizen")
 
 
 @require_GET

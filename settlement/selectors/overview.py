@@ -10,7 +10,7 @@ from django.db.models import Count, Q
 from messaging import outbox, sql
 from messaging.heartbeats import pulses
 from messaging.snapshots import snapshot
-from settlement.models import Account, AuditRun, Scan, Settlement, ToSeal
+from settlement.models import Account, AuditRun, Quote, Scan, Settlement, ToSeal
 from settlement.selectors.seals import sealed_up_to
 from settlement.selectors.totals import day_turnover
 
@@ -32,6 +32,23 @@ def member_settlements(member_id: int, *, limit: int) -> list[dict[str, Any]]:
         .order_by("-member_seq")[:limit]
     )
     return [_brief(row) for row in rows]
+
+
+def open_quotes(member_id: int, *, now: datetime) -> list[dict[str, Any]]:
+    """What tills hold for the member right now: where, for how much (fen), until when."""
+    rows = (
+        Quote.objects.select_related("merchant")
+        .filter(member_id=member_id, state=Quote.State.LIVE, expires_at__gt=now)
+        .order_by("expires_at")
+    )
+    return [
+        {
+            "merchant_name": row.merchant.name,
+            "total_fen": row.total_fen,
+            "expires_at": row.expires_at,
+        }
+        for row in rows
+    ]
 
 
 def _brief(row: Settlement) -> dict[str, Any]:

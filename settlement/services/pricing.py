@@ -14,6 +14,7 @@ import msgspec
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from merchants import selectors as institutions
 from merchants import services as merchants
 from messaging.bodies import FieldInvalid
 from messaging.refusals import Refusal
@@ -84,9 +85,7 @@ class OpenQuoteElsewhere(Refusal):
     """Another till holds a quote that reads the same year to date."""
 
     code = "open_quote_elsewhere"
-    text = _(
-        "Another till has an open quote for this person for the next %(seconds_left)s seconds."
-    )
+    text = _("%(held_by)s has an open quote for this person for the next %(seconds_left)s seconds.")
 
 
 class BenefitKindUnknown(Refusal):
@@ -426,14 +425,16 @@ def check_no_open_quote(
 ) -> None:
     """Deductibles and tiers are not additive: at most one live quote of a member reads them.
 
-    Raises OpenQuoteElsewhere with the seconds left; a quote of this very till is replaced.
+    Raises OpenQuoteElsewhere with who holds it and the seconds left; a quote of this very till is
+    replaced.
     """
     if not reads_year_to_date:
         return
     for quote in quotes:
         if quote.reads_year_to_date and quote.terminal_id != desk.terminal.terminal_id:
             left = max(1, int((quote.expires_at - desk.now).total_seconds()))
-            raise OpenQuoteElsewhere(seconds_left=left)
+            held_by = institutions.merchant_name(merchant_id=quote.merchant_id)
+            raise OpenQuoteElsewhere(seconds_left=left, held_by=held_by)
 
 
 def check_ceiling(scan: ScanFacts, *, total_fen: int) -> None:

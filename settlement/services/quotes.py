@@ -1,11 +1,12 @@
 """Estimate and quote: the same figures, one reserving nothing, the other what it used."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from messaging import sql
@@ -200,3 +201,24 @@ def release(desk: Desk, request: ReleaseRequest, *, quote_id: UUID) -> dict[str,
         now=desk.now,
     )
     return {"quote_id": str(quote_id), "state": "released"}
+
+
+def release_own(*, member_id: int, now: datetime) -> int:
+    """A citizen gives back whatever tills hold for them, in one transaction. How many quotes that
+    were; one that has run out holds nothing any more and is none."""
+    with transaction.atomic(durable=True):
+        members.lock_member(member_id=member_id)
+        states.transition("quote", LIVE, "release", who="citizen")
+        released = sql.fetch(
+            f"UPDATE settlement_quote SET state = '{RELEASED}'"
+            f" WHERE member_id = %s AND state = '{LIVE}' AND expires_at > %s RETURNING id",
+            (member_id, now),
+            kinds=("uuid",),
+        )
+        if released:
+            return_what_was_taken(
+                quotes=sql.among("q.id"),
+                params=(sql.values([row[0] for row in released]),),
+                now=now,
+            )
+    return len(released)

@@ -133,3 +133,27 @@ def test_who_paid_for_whom_is_told_to_these_two_and_nobody_else(db: None, client
         assert "relatives-title" not in client.get("/me/").content.decode()
         assert "陈**" in client.get(slip_path).content.decode()
         assert "陈**" not in till.get(f"settlements/{settled['settlement_id']}/slip").text
+
+
+def test_a_citizen_sees_who_holds_a_quote_and_gives_it_back(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    till, other = world.till(), world.till(world.clinic)
+    bill = {
+        "scan_id": world.scan(till),
+        "benefit_kind": "chronic",
+        "disease_code": "M03900",
+        "lines": [line()],
+    }
+    assert till.post("quotes", bill).status == 201
+    citizen = signed_in("citizen")
+    assert world.pharmacy.name in citizen.get("/me/").content.decode()
+    elsewhere = {**bill, "scan_id": world.scan(other, use="settlement")}
+    assert other.post("quotes", elsewhere)["code"] == "open_quote_elsewhere"
+    assert citizen.get("/me/quotes/release").status_code == 405
+    assert citizen.post("/me/quotes/release").status_code == 302
+    assert other.post("quotes", elsewhere).status == 201
+    assert "quotes-title" in citizen.get("/me/").content.decode()
+    # Somebody else's is not theirs to give back.
+    assert signed_in("fund").post("/me/quotes/release").status_code == 403
+    assert other.post("quotes", elsewhere).status == 201

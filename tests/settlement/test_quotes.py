@@ -129,6 +129,7 @@ def test_a_quote_that_reads_the_year_to_date_keeps_other_tills_out_with_the_seco
     for address in ("quotes", "settlements"):
         reply = refused(other.post(address, bill), "open_quote_elsewhere", 409)
         assert 1 <= reply["seconds_left"] <= 120
+        assert reply["held_by"] == world.pharmacy.name
     # What does not read the year to date is free to go on.
     assert other.post("settlements", account_only(world, other)).status == 201
 
