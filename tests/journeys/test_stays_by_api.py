@@ -350,3 +350,38 @@ def test_a_stay_under_the_rules_of_its_first_day_takes_the_earlier_version(db: N
         city.discharge(till, new)
         # The new ones: the year's deductible of 500 is met, 50 %.
         assert paid(settle(city, till, member, new)) == {"pool": 50_000, "cash": 50_000}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rehearsing_the_version_in_force_over_stays_and_relatives_changes_nothing() -> None:
+    from settlement.services.rehearsal import rehearse
+    from tests.city import share_account
+
+    with today(2026, 12, 20):
+        city = City.made("350500")
+        member, holder = city.person(1, balance_fen=0), city.person(2)
+        share_account(holder, member)
+        till = city.hospital_till()
+        stay = city.visit(till, member, kind="inpatient")
+        city.fees(till, stay, item("XA01", 4_000), item("XB01", 500))
+        settle(city, till, member, stay)
+    with today(2027, 1, 3):
+        city.fees(till, stay, item("XA01", 1_300), item("XC01", 100))
+        city.discharge(till, stay)
+        final = settle(city, till, member, stay)
+        part = {"settlement_id": final["settlement_id"], "reason": "x", "lines": [{"no": 1}]}
+        assert till.post("refunds", part).status == 201
+        again = city.visit(till, member, kind="inpatient")
+        city.fees(till, again, item("XA01", 9_000))
+        city.discharge(till, again)
+        settle(city, till, member, again, package="QZ-SAMPLE-1")
+    found = rehearse(
+        policy=compiled_policy(city.policy.pk),
+        area_code=city.area,
+        from_date=date(2026, 12, 1),
+        until_date=date(2027, 2, 1),
+        progress=lambda *_: None,
+    )
+    assert found.whole.bills == 3
+    assert (found.changed, found.other_figures, found.not_priced) == (0, 0, {})
+    assert found.whole.differences() == {}
