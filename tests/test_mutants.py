@@ -277,7 +277,8 @@ def _all(*mutations: Mutate) -> Mutate:
 
 
 def _another_key(statement: str, params: list[Any]) -> tuple[str, list[Any]]:
-    return statement, [params[0], str(uuid4()), *params[2:]]
+    # Counted from the end: what a bill locks stands before.
+    return statement, [*params[:-6], str(uuid4()), *params[-5:]]
 
 
 def _any_merchant(statement: str, params: list[Any]) -> tuple[str, list[Any]]:

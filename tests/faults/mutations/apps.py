@@ -66,7 +66,8 @@ def _code_is_free(*_: Any) -> Any:
 
 
 def _another_key(real: Any, statement: str, params: list[Any], more: dict[str, Any]) -> Any:
-    return real(statement, [params[0], str(uuid4()), *params[2:]], **more)
+    # Counted from the end: what a bill locks stands before.
+    return real(statement, [*params[:-6], str(uuid4()), *params[-5:]], **more)
 
 
 def _never_refunded(real: Any, statement: str, params: list[Any], more: dict[str, Any]) -> Any:
