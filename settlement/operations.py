@@ -91,8 +91,9 @@ OPERATIONS: dict[str, Operation] = {
     "tender": Operation(TenderRequest, take, ids=("quote_id",), afterwards=ask),
     "settle": Operation(SettleRequest, settle, posts=True),
     "refund": Operation(RefundRequest, refund, posts=True),
-    "reverse": Operation(ReverseRequest, reverse, posts=True),
-    "confirm": Operation(ConfirmRequest, confirm, ids=("settlement_id",)),
+    # Whoever lost an answer at midnight of the last day still has to make sure of it.
+    "reverse": Operation(ReverseRequest, reverse, posts=True, past=True),
+    "confirm": Operation(ConfirmRequest, confirm, ids=("settlement_id",), past=True),
     "open_shift": Operation(OpenShiftRequest, open_shift),
     # An institution that was suspended at noon still counts its drawers in the evening.
     "close_shift": Operation(CloseShiftRequest, close_shift, ids=("shift_id",), past=True),
