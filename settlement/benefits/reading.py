@@ -210,7 +210,9 @@ class Reader:
         else:
             key = stated[0]
             how = ways[key]
-            if of_rate or key == "times":
+            if "points" in key:
+                value = table.rate_bp(key)
+            elif of_rate or key == "times":
                 value = table.percent_bp(key, _TIMES_EXPECTED, most=_MOST_TIMES)
             else:
                 value = self.fen(table, key, required=True) or 0

@@ -99,6 +99,8 @@ def test_amounts_and_rates_are_read_without_a_float():
          ["x.toml: layer 1 (pool): rate 1: rate: expected a percentage"]),
         ('rate = "70%"', 'rate = "101%"',
          ["x.toml: layer 1 (pool): rate 1: rate: expected a percentage"]),
+        ('rate = "70%"', 'rate = "70%"\nadjust = [{ plus_points = "101%", source = "a" }]',
+         ["x.toml: layer 1 (pool): rate 1: adjust 1: plus_points: expected a percentage"]),
         ('rate = "70%"\nsource = "a"', 'rate = "70%"',
          ["x.toml: layer 1 (pool): rate 1: source: missing"]),
         ('rate = "70%"\nsource = "a"', 'rate = "70%"\nsource = "b"',
