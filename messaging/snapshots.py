@@ -21,13 +21,13 @@ def _connection() -> Any:
 
 
 @contextlib.contextmanager
-def snapshot(*, unhurried: bool = False) -> Iterator[None]:
-    """Every statement inside sees one committed state, and nothing is written.
+def snapshot(*, unhurried: bool = False, of: str = "") -> Iterator[None]:
+    """Every statement inside sees one committed state, and nothing can be written.
 
     PostgreSQL: a REPEATABLE READ, READ ONLY transaction. SQLite: a deferred transaction, which
-    keeps nobody from writing. `unhurried` lifts the time limits of statements and of idleness, for
-    a reader of everything. Inside a transaction that has begun already, that one's view is what
-    there is.
+    keeps nobody else from writing. `unhurried` lifts the time limits of statements and of idleness,
+    for a reader of everything; `of` is the name of another session's view, as `exported` gave it.
+    Inside a transaction that has begun already, that one's view is what there is.
     """
     connection = _connection()
     if connection.in_atomic_block:
@@ -38,7 +38,7 @@ def snapshot(*, unhurried: bool = False) -> Iterator[None]:
         usual = connection.transaction_mode
         connection.transaction_mode = "DEFERRED"
         try:
-            with transaction.atomic(durable=True):
+            with transaction.atomic(durable=True), _unwritable(connection):
                 connection.transaction_mode = usual
                 yield
         finally:
@@ -47,10 +47,35 @@ def snapshot(*, unhurried: bool = False) -> Iterator[None]:
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if of:
+                # PostgreSQL made the name, and this statement takes no parameters.
+                cursor.execute(f"SET TRANSACTION SNAPSHOT '{of}'")
             if unhurried:
                 cursor.execute("SET LOCAL statement_timeout = 0")
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield
+
+
+@contextlib.contextmanager
+def _unwritable(connection: Any) -> Iterator[None]:
+    """SQLite has no read-only transactions, only connections that are."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA query_only = ON")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA query_only = OFF")
+
+
+def exported() -> str:
+    """The name by which other sessions may read the view under way; empty on SQLite, which has no
+    such thing."""
+    connection = _connection()
+    if connection.vendor == "sqlite":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_export_snapshot()")
+        return str(cursor.fetchone()[0])
 
 
 def stream(

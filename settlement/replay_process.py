@@ -19,8 +19,8 @@ def begin(database: str, exported: str) -> None:
     from django.db import connection
 
     connection.settings_dict["NAME"] = database
-    from settlement.services.snapshots import snapshot
+    from messaging.snapshots import snapshot
 
-    _open.enter_context(snapshot(exported))
+    _open.enter_context(snapshot(unhurried=True, of=exported))
     # Such a process does not come to the end of its interpreter in good order by itself.
     Finalize(None, _open.close, exitpriority=10)

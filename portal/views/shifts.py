@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET
 from portal.roles import roles_of
 from settlement.benefits.naming import word
 from settlement.selectors.presence import NotFound
+from settlement.selectors.records import current_language
 from settlement.selectors.shifts import handover
-from settlement.services.pricing import language
 
 
 @never_cache
@@ -28,7 +28,7 @@ def page(request: HttpRequest, *, shift_id: UUID) -> HttpResponse:
         shift = handover(shift_id=shift_id, merchant_id=operator.merchant_id)
     except NotFound:
         raise Http404 from None
-    spoken = language()
+    spoken = current_language()
     for rows, name in ((shift["payers"], "payer"), (shift["tenders"], "tender")):
         for row in rows:
             row["name"] = word(row[name], language=spoken)

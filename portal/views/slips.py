@@ -26,9 +26,9 @@ from portal.roles import roles_of
 from portal.slip_pdf import slip_pdf
 from settlement import benefits
 from settlement.selectors.presence import NotFound
+from settlement.selectors.records import current_language
 from settlement.selectors.relatives import holders_of, member_owns
 from settlement.selectors.slips import slip
-from settlement.services.pricing import language
 from settlement.services.slips import issue_slip
 
 from .answers import NotSignedIn, as_answer, json_view
@@ -134,7 +134,7 @@ def _slip(
     for viewer in _viewers(request.user):
         asked: dict[str, Any] = {
             "settlement_id": settlement_id,
-            "language": language(),
+            "language": current_language(),
             "audience": viewer.audience,
             **viewer.narrowed,
         }

@@ -21,8 +21,8 @@ from portal.roles import roles_of
 from settlement import benefits
 from settlement.benefits.naming import word
 from settlement.selectors import catalogue
+from settlement.selectors.records import current_language
 from settlement.selectors.rules import PolicyMissing, rules_in_force
-from settlement.services.pricing import language
 from settlement.services.trying import MOST_LINES, PLACES, Change, Tried, Wish, try_bill
 from voucher.selectors import member_facts
 
@@ -95,7 +95,7 @@ def _kinds(area_code: str, day: Any) -> dict[str, str]:
         _row, policy, _entries = rules_in_force(area_code=area_code, national_codes=(), day=day)
     except PolicyMissing:
         return {}
-    return {name: title[language()] for name, title in policy.kinds.items()}
+    return {name: title[current_language()] for name, title in policy.kinds.items()}
 
 
 def _basket(data: QueryDict) -> list[Entry]:
@@ -117,11 +117,14 @@ def _answer(tried: Tried) -> dict[str, Any]:
     return {
         "result": tried.result,
         "shares": [
-            {"payer": word(share.payer, language=language()), "amount_fen": share.amount_fen}
+            {
+                "payer": word(share.payer, language=current_language()),
+                "amount_fen": share.amount_fen,
+            }
             for share in tried.result.shares
         ],
-        "steps": benefits.explain(tried.result, policy=tried.policy, language=language()),
-        "policy": tried.policy.title[language()],
+        "steps": benefits.explain(tried.result, policy=tried.policy, language=current_language()),
+        "policy": tried.policy.title[current_language()],
         "version": tried.policy.version,
         "changes": [
             {

@@ -33,8 +33,8 @@ from settlement.benefits.naming import word
 from settlement.benefits.trials import Trial, member_curve, price
 from settlement.benefits.values import Scheme
 from settlement.models import Policy
+from settlement.selectors.records import current_language
 from settlement.selectors.rules import authorities, catalogue_items, compiled_policy
-from settlement.services.pricing import language
 from voucher.models import Enrolment
 
 # The groups of people whose curves are drawn, by scheme and category.
@@ -84,7 +84,7 @@ def page(request: HttpRequest) -> HttpResponse:
     data = request.POST.copy() if request.method == "POST" else None
     left_row = _chosen(rows, data) or rows[0]
     left = _side(left_row)
-    kinds = [(name, title[language()]) for name, title in left.policy.kinds.items()]
+    kinds = [(name, title[current_language()]) for name, title in left.policy.kinds.items()]
     replaced = ""
     if data is not None and data.get("kind") not in dict(kinds):
         # Another area's rules were chosen: they have kinds of their own.
@@ -120,7 +120,7 @@ def _kind_title(rows: Sequence[Policy], kind: str) -> str:
     for row in rows:
         title = compiled_policy(row.pk).kinds.get(kind)
         if title is not None:
-            return title[language()]
+            return title[current_language()]
     return kind[:40]
 
 
@@ -160,7 +160,7 @@ def _chosen(rows: Sequence[Policy], data: QueryDict | None) -> Policy | None:
 
 
 def _title(row: Policy) -> str:
-    return f"{row.version} · {compiled_policy(row.pk).title[language()]}"
+    return f"{row.version} · {compiled_policy(row.pk).title[current_language()]}"
 
 
 def _side(row: Policy) -> Side:
@@ -242,10 +242,12 @@ def _curves(side: Side, number: int, trial: Trial, up_to_fen: int) -> list[Line]
 
 def _tables(sides: list[Side], bill: dict[str, Any]) -> list[dict[str, Any]]:
     """The tables of one side, those that the bill went through first to be read, or of both."""
-    described = [{t.title: t.rows for t in describe(s.text, language=language())} for s in sides]
+    described = [
+        {t.title: t.rows for t in describe(s.text, language=current_language())} for s in sides
+    ]
     if len(sides) == 1:
         traces = bill["result"].layers if "result" in bill else ()
-        titles = {layer.name: layer.title[language()] for layer in sides[0].policy.layers}
+        titles = {layer.name: layer.title[current_language()] for layer in sides[0].policy.layers}
         used = {titles[trace.name] for trace in traces}
         return [
             {"title": title, "rows": rows, "used": title in used}
@@ -277,7 +279,7 @@ def _falls(side: Side, kind: str) -> list[dict[str, Any]]:
         {
             "place": fall.place,
             "who": " · ".join(
-                " / ".join(word(value, language=language()) for value in values)
+                " / ".join(word(value, language=current_language()) for value in values)
                 for _name, values in fall.who
             ),
             "fall": fall,
@@ -313,12 +315,15 @@ def _bill(side: Side, trial: Trial) -> dict[str, Any]:
         "result": result,
         "lines": _line_rows(trial, result),
         "shares": [
-            {"payer": word(share.payer, language=language()), "amount_fen": share.amount_fen}
+            {
+                "payer": word(share.payer, language=current_language()),
+                "amount_fen": share.amount_fen,
+            }
             for share in result.shares
         ],
         "steps": benefits.explain(
             result,
             policy=side.policy,
-            language=language(),
+            language=current_language(),
         ),
     }

@@ -14,7 +14,8 @@ from config.http import STATUS, SUCCESS, TRY_AGAIN
 from messaging.refusals import TryAgain
 
 from .answers import Problem
-from .entries import ENTRIES, SIGNATURE, TAGS, WRITE, Entry
+from .entries import ENTRIES, TAGS, Entry
+from .refusals import SIGNATURE, WRITE
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 _COMPONENT = "#/components/schemas/{name}"

@@ -5,13 +5,23 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.utils.translation import get_language
 
 from merchants.selectors import TerminalFacts
 from messaging.days import business_date, moment
 from settlement import benefits, money
-from settlement.models import FeeBatch, Line, Pickup, Refund, Scan, Settlement, Visit
+from settlement.models import (
+    FeeBatch,
+    Line,
+    Pickup,
+    Refund,
+    RefundLine,
+    RefundShare,
+    Scan,
+    Settlement,
+    Visit,
+)
 from settlement.selectors.coverage import scan_answer
 from settlement.selectors.presence import NotFound, ScanExpired
 from settlement.selectors.rules import compiled_policy
@@ -19,6 +29,12 @@ from voucher import selectors as members
 
 # How long a counter's list reminds of a discharged patient who still owes something.
 CHASED_DAYS = 90
+
+# What a refund consists of, in the order in which it was written.
+REFUND_PARTS = (
+    Prefetch("shares", queryset=RefundShare.objects.order_by("id")),
+    Prefetch("lines", queryset=RefundLine.objects.order_by("id")),
+)
 
 
 def decoded(text: str) -> Any:
@@ -85,11 +101,13 @@ def settlement_record(
 
 def settlement_standing(row: Settlement) -> dict[str, Any]:
     """What became of a settlement after it was accepted: posted or not, what was returned."""
+    refunds = list(row.refunds.order_by("member_seq").prefetch_related(*REFUND_PARTS))
+    numbers = _line_numbers(row) if refunds else {}
     return {
         "state": row.state,
         "posted_at": _moment(row.posted_at),
         "refunded_fen": row.refunded_fen,
-        "refunds": [_refund(refund) for refund in row.refunds.order_by("member_seq")],
+        "refunds": [_refund(refund, numbers) for refund in refunds],
     }
 
 
@@ -140,7 +158,14 @@ def settlement_facts(row: Settlement, result: benefits.Result) -> dict[str, Any]
     }
 
 
-def _refund(row: Refund) -> dict[str, Any]:
+def _line_numbers(row: Settlement) -> dict[int, int]:
+    """Line id to the number that the calculator gave it."""
+    ids = row.lines.order_by("fee_batch__number", "number").values_list("pk", flat=True)
+    return {line_id: number for number, line_id in enumerate(ids, start=1)}
+
+
+def _refund(row: Refund, numbers: dict[int, int]) -> dict[str, Any]:
+    """A refund whose parts are prefetched; `numbers` are its settlement's `_line_numbers`."""
     return {
         "refund_id": str(row.id),
         "settlement_id": str(row.settlement_id),
@@ -151,41 +176,32 @@ def _refund(row: Refund) -> dict[str, Any]:
         "business_date": row.business_date.isoformat(),
         "total_fen": row.total_fen,
         "shares": [
-            {"payer": share.payer, "amount_fen": share.amount_fen}
-            for share in row.shares.order_by("id")
+            {"payer": share.payer, "amount_fen": share.amount_fen} for share in row.shares.all()
         ],
-        "lines": _returned(row),
+        "lines": [
+            {
+                "no": numbers[part.line_id],
+                "quantity": money.quantity_text(part.quantity_e4),
+                "amount_fen": part.amount_fen,
+            }
+            for part in row.lines.all()
+        ],
         "accepted_at": _moment(row.accepted_at),
         "posted_at": _moment(row.posted_at),
     }
 
 
-def _returned(row: Refund) -> list[dict[str, Any]]:
-    numbers = {
-        line_id: number
-        for number, line_id in enumerate(
-            row.settlement.lines.order_by("fee_batch__number", "number").values_list(
-                "pk", flat=True
-            ),
-            start=1,
-        )
-    }
-    return [
-        {
-            "no": numbers[part.line_id],
-            "quantity": money.quantity_text(part.quantity_e4),
-            "amount_fen": part.amount_fen,
-        }
-        for part in row.lines.order_by("id")
-    ]
-
-
 def refund(*, refund_id: UUID, merchant_id: int) -> dict[str, Any]:
     """A refund with what each payer got back. Raises NotFound."""
-    row = Refund.objects.filter(pk=refund_id, merchant_id=merchant_id).first()
+    row = (
+        Refund.objects.filter(pk=refund_id, merchant_id=merchant_id)
+        .select_related("settlement")
+        .prefetch_related(*REFUND_PARTS)
+        .first()
+    )
     if row is None:
         raise NotFound(param="refund_id")
-    return _refund(row)
+    return _refund(row, _line_numbers(row.settlement))
 
 
 def visit(*, visit_id: UUID, merchant_id: int) -> dict[str, Any]:

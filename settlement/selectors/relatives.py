@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from settlement.models import RelativeRefund, RelativeShare, Settlement
 from voucher.selectors import masked_name
@@ -27,23 +28,28 @@ def holders_of(settlement_id: UUID) -> list[dict[str, Any]]:
 def paid_for_relatives(member_id: int, *, limit: int) -> list[dict[str, Any]]:
     """What the member's account paid for others, latest first: for whom, where, how many fen, and
     how many of them came back."""
+    returned = (
+        RelativeRefund.objects.filter(
+            account_id=OuterRef("account_id"), refund__settlement_id=OuterRef("settlement_id")
+        )
+        .order_by()
+        .values("account_id")
+        .annotate(total=Sum("amount_fen"))
+        .values("total")
+    )
     shares = (
         RelativeShare.objects.filter(account__member_id=member_id)
+        .annotate(returned_fen=Coalesce(Subquery(returned), 0))
         .select_related("settlement__member", "settlement__merchant")
         .order_by("-settlement__accepted_at")[:limit]
     )
-    found = []
-    for share in shares:
-        back = RelativeRefund.objects.filter(
-            account_id=share.account_id, refund__settlement_id=share.settlement_id
-        ).aggregate(total=Sum("amount_fen"))["total"]
-        found.append(
-            {
-                "name": masked_name(share.settlement.member.name),
-                "merchant_name": share.settlement.merchant.name,
-                "accepted_at": share.settlement.accepted_at,
-                "amount_fen": share.amount_fen,
-                "returned_fen": back or 0,
-            }
-        )
-    return found
+    return [
+        {
+            "name": masked_name(share.settlement.member.name),
+            "merchant_name": share.settlement.merchant.name,
+            "accepted_at": share.settlement.accepted_at,
+            "amount_fen": share.amount_fen,
+            "returned_fen": share.returned_fen,
+        }
+        for share in shares
+    ]

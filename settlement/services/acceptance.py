@@ -13,12 +13,12 @@ from uuid import UUID
 from messaging import outbox, sql
 from messaging.bodies import to_json
 from messaging.days import accounting_month
-from messaging.ids import new_id
 from settlement import benefits, money, states
-from settlement.models import FeeBatch, Line, RelativeShare, Settlement, Share, Visit
+from settlement.models import RelativeShare, Settlement, Share, Visit
 from settlement.selectors.money import MoneyFacts
 from settlement.selectors.presence import ScanFacts, VisitFacts
 from settlement.services.desk import Desk
+from settlement.services.fee_batches import write_fee_batch
 from settlement.services.quotes import retire_quotes
 from settlement.services.tender.settling import attach as attach_tenders
 
@@ -131,7 +131,6 @@ def _write_purchase(
     desk: Desk, acceptance: Acceptance, *, settlement_id: UUID, visit_id: UUID
 ) -> None:
     """A pharmacy purchase opens and closes its visit in the one call that settles it."""
-    batch_id = new_id()
     sql.insert_rows(
         Visit,
         (
@@ -163,74 +162,14 @@ def _write_purchase(
             )
         ],
     )
-    sql.insert_rows(
-        FeeBatch,
-        (
-            "id",
-            "visit",
-            "number",
-            "service_date",
-            "department",
-            "doctor",
-            "total_fen",
-            "uploaded_at",
-        ),
-        [
-            (
-                batch_id,
-                visit_id,
-                1,
-                acceptance.service_date,
-                "",
-                "",
-                acceptance.result.total_fen,
-                desk.now,
-            )
-        ],
-    )
-    write_lines(acceptance.lines, fee_batch_id=batch_id, settlement_id=settlement_id)
-
-
-def write_lines(
-    lines: Sequence[Mapping[str, Any]],
-    *,
-    fee_batch_id: UUID,
-    settlement_id: UUID | None,
-) -> None:
-    """Store lines of a batch, settled or yet to be."""
-    sql.insert_rows(
-        Line,
-        (
-            "fee_batch",
-            "settlement",
-            "number",
-            "code",
-            "national_code",
-            "name",
-            "quantity",
-            "unit_price",
-            "amount_fen",
-            "split_pack",
-            "trace_codes",
-            "prescription_number",
-        ),
-        [
-            (
-                fee_batch_id,
-                settlement_id,
-                line["no"],
-                line["code"],
-                line["national_code"],
-                line["name"],
-                line["quantity"],
-                line["unit_price"],
-                line["amount_fen"],
-                line["split_pack"],
-                to_json(line["trace_codes"]),
-                line["prescription"],
-            )
-            for line in lines
-        ],
+    write_fee_batch(
+        acceptance.lines,
+        visit_id=visit_id,
+        number=1,
+        service_date=acceptance.service_date,
+        total_fen=acceptance.result.total_fen,
+        now=desk.now,
+        settlement_id=settlement_id,
     )
 
 

@@ -4,7 +4,6 @@ A visit keeps most of it, a prescription some; the request adds what is known on
 made. Nothing here reads a price, and nothing is written.
 """
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -16,7 +15,7 @@ from messaging.refusals import Refusal
 from settlement import benefits
 from settlement.requests import BillRequest
 from settlement.selectors.presence import VisitFacts, has_bills
-from settlement.services.lines import BillLine, Prescribed
+from settlement.services.lines import Prescribed
 
 
 class BenefitKindNotForVisit(Refusal):
@@ -137,9 +136,3 @@ def priced_or_refused(arguments: dict[str, Any]) -> benefits.Result:
     if bill.package and not packaged:
         raise PackageUnknown(param="package")
     return result
-
-
-def last_day(lines: Sequence[BillLine]) -> date | None:
-    """The latest service date of a stay's lines; None where lines carry none."""
-    days = [line.service_date for line in lines if line.service_date is not None]
-    return max(days) if days else None

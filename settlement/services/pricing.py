@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from merchants import selectors as institutions
@@ -57,6 +56,7 @@ from settlement.services.lines import (
     national_codes,
     read_lines,
 )
+from settlement.services.parties import calculator_site, covered_member
 from settlement.services.scans import check_member
 from voucher import selectors as members
 from voucher.selectors import MemberFacts
@@ -366,60 +366,6 @@ def _lines_of(
     return lines, service_date
 
 
-def covered_member(
-    facts: MemberFacts, *, policy: benefits.Policy, desk: Desk, service_date: date
-) -> benefits.Member:
-    """The member as the calculator takes one, with the cover of the service date.
-
-    `facts` are today's, which a service of another day does not go by. Raises what `check_member`
-    raises, of the service date.
-    """
-    if service_date != desk.day:
-        facts = members.member_facts(member_id=facts.member_id, day=service_date)
-        check_member(facts, desk=desk)
-    return calculator_member(facts, policy=policy, day=service_date)
-
-
-def calculator_member(facts: MemberFacts, *, policy: benefits.Policy, day: date) -> benefits.Member:
-    """The member of these facts as the calculator takes one, as of their day; how long they have
-    been insured is looked up only for a policy that asks."""
-    return benefits.Member(
-        scheme=facts.scheme,  # type: ignore[arg-type]
-        category=facts.category,
-        age=facts.age_on(day),
-        aid=facts.aid_category,
-        pool_in_force=facts.pool_in_force,
-        account_in_force=facts.account_in_force,
-        sex=facts.sex,
-        # In the order in which canonical inputs keep them, so that the two can be compared.
-        filings=tuple(
-            benefits.Filing(
-                kind=filing.kind,
-                disease_code=filing.disease_code,
-                institution_codes=filing.institution_codes,
-            )
-            for filing in sorted(
-                facts.filings,
-                key=lambda filing: (filing.kind, filing.disease_code, filing.institution_codes),
-            )
-        ),
-        insured_months=members.insured_months(member_id=facts.member_id, day=day)
-        if policy.asks_insured_months
-        else None,
-    )
-
-
-def calculator_site(desk: Desk) -> benefits.Site:
-    """The desk's merchant as the calculator takes one."""
-    return benefits.Site(
-        kind=desk.terminal.merchant_kind,  # type: ignore[arg-type]
-        level=desk.terminal.merchant_level,
-        institution_code=desk.terminal.merchant_code,
-        area=desk.terminal.area_code,
-        marks=desk.terminal.merchant_marks,
-    )
-
-
 def check_no_open_quote(
     desk: Desk, quotes: Sequence[OpenQuote], *, reads_year_to_date: bool
 ) -> None:
@@ -443,47 +389,3 @@ def check_ceiling(scan: ScanFacts, *, total_fen: int) -> None:
         return
     if settled_under_scan(scan_id=scan.scan_id) + total_fen > scan.ceiling_fen:
         raise CeilingExceeded(ceiling_fen=scan.ceiling_fen)
-
-
-def language() -> benefits.Language:
-    """The calculator's word for the active language."""
-    return "en" if (get_language() or "").startswith("en") else "zh"
-
-
-def result_answer(
-    result: benefits.Result, *, policy: benefits.Policy, lines: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    """A result as terminals see it: shares, lines with reasons, plain-language steps.
-
-    `lines` describes each line besides money, as `BillLine.described` does.
-    """
-    splits = {split.no: split for split in result.line_splits}
-    return {
-        "total_fen": result.total_fen,
-        "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
-        "pool_fen": result.fund_fen,
-        "account_fen": result.account_fen,
-        "relative_fen": result.share("relative_account"),
-        "cash_fen": result.cash_fen,
-        "hospital_payment_fen": result.hospital_payment_fen,
-        "lines": [
-            {
-                **line,
-                "in_range_fen": splits[line["no"]].in_range_fen,
-                "first_pay_fen": splits[line["no"]].first_pay_fen,
-                "over_limit_fen": splits[line["no"]].over_limit_fen,
-                "out_of_scope_fen": splits[line["no"]].out_of_scope_fen,
-                "reason": splits[line["no"]].reason or None,
-            }
-            for line in lines
-        ],
-        "explanation": list(
-            benefits.explain(
-                result,
-                policy=policy,
-                language=language(),
-                audience="cashier",
-            )
-        ),
-        "policy": policy.version,
-    }

@@ -20,7 +20,8 @@ from settlement.requests import BillRequest, ReleaseRequest
 from settlement.selectors.presence import NotFound
 from settlement.services import circumstances
 from settlement.services.desk import Desk
-from settlement.services.pricing import Priced, price, result_answer
+from settlement.services.pricing import Priced, price
+from settlement.services.pricing_answers import result_answer
 from settlement.services.tender.returning import return_what_was_taken
 from voucher import selectors as members
 

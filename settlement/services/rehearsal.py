@@ -13,10 +13,10 @@ from typing import Any
 from uuid import UUID
 
 from merchants.models import Merchant
+from messaging.snapshots import snapshot
 from settlement import benefits
 from settlement.benefits.rehearsing import Costs, MemberRehearsal, at_any_time, group_of, kind_of
 from settlement.models import Refund, Settlement
-from settlement.services.snapshots import snapshot
 
 Progress = Callable[[str, int, int], None]
 # The rows a database hands over at a time.
@@ -82,7 +82,7 @@ def rehearse(
     found = Rehearsal(policy.version, policy.sha256, from_date, until_date)
     draft = at_any_time(policy)
     heap: list[tuple[int, int, Change]] = []
-    with snapshot():
+    with snapshot(unhurried=True):
         wanted = Settlement.objects.filter(
             area_code=area_code, business_date__gte=from_date, business_date__lt=until_date
         )

@@ -21,6 +21,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, QuerySet, Sum
 
+from messaging.snapshots import exported, snapshot
 from settlement import benefits
 from settlement.benefits.replaying import Figure, MemberYears, Stored, amounts, differences
 from settlement.models import (
@@ -33,7 +34,6 @@ from settlement.models import (
 )
 from settlement.replay_process import begin
 from settlement.selectors.rules import compiled_policy
-from settlement.services.snapshots import exported, snapshot
 
 Progress = Callable[[str, int, int], None]
 # Rows that a process holds at a time, settlements that it is given at a time at most, findings that
@@ -110,7 +110,7 @@ def replay(*, wanted: Wanted, processes: int | None, progress: Progress) -> Repl
     """
     if wanted.from_date and wanted.until_date and wanted.until_date <= wanted.from_date:
         raise ValueError("the last day must come after the first")
-    with snapshot():
+    with snapshot(unhurried=True):
         total = _settlements(wanted).count()
         if processes is None:
             processes = min(os.cpu_count() or 1, 1 + total // RANGE)

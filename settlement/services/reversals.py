@@ -19,17 +19,15 @@ from django.utils.translation import gettext_lazy as _
 from merchants import endpoint
 from merchants import selectors as merchants
 from messaging import inbox, sql
-from messaging.bodies import to_json
 from messaging.days import business_date, moment
-from messaging.ids import new_id
 from messaging.refusals import Refusal
-from settlement.models import FeeBatch, Line
 from settlement.requests import ConfirmRequest, ReleaseRequest, ReverseRequest
 from settlement.selectors.presence import NotFound
 from settlement.selectors.slips import slip_was_issued
 from settlement.selectors.standing import Standing, standing
 from settlement.services.closing import hold_day
 from settlement.services.desk import Desk
+from settlement.services.fee_batches import write_fee_batch
 from settlement.services.quotes import QuoteNotLive, release
 from settlement.services.refunds import book, everything, lock_for_return
 
@@ -37,6 +35,20 @@ log = logging.getLogger(__name__)
 
 # Acts that leave nothing behind to withdraw.
 HARMLESS = frozenset({"scan", "estimate", "release", "confirm", "reverse"})
+
+# A line as it is written again, in the order in which it is read.
+LINE = (
+    "no",
+    "code",
+    "national_code",
+    "name",
+    "quantity",
+    "unit_price",
+    "amount_fen",
+    "split_pack",
+    "trace_codes",
+    "prescription",
+)
 
 
 class UseRefund(Refusal):
@@ -230,14 +242,14 @@ def _copy_lines(desk: Desk, settlement_id: UUID) -> None:
     """What was billed in a visit is there to be billed again, as it was uploaded. The reversed
     settlement keeps its own lines: its record says what was withdrawn."""
     rows = sql.fetch(
-        "SELECT b.visit_id, b.service_date, b.department, b.doctor, l.number, l.code,"
+        "SELECT b.visit_id, b.id, b.service_date, b.department, b.doctor, l.number, l.code,"
         " l.national_code, l.name, l.quantity, l.unit_price, l.amount_fen, l.split_pack,"
-        " l.trace_codes, l.prescription_number, b.id FROM settlement_line l"
+        " l.trace_codes, l.prescription_number FROM settlement_line l"
         " JOIN settlement_feebatch b ON b.id = l.fee_batch_id"
         " JOIN settlement_visit v ON v.id = b.visit_id"
         " WHERE l.settlement_id = %s AND v.kind <> 'pharmacy' ORDER BY b.number, l.number",
         (settlement_id,),
-        kinds=("uuid", "date", *(None,) * 9, "bool", None, None, "uuid"),
+        kinds=("uuid", "uuid", "date", *(None,) * 9, "bool", None, None),
     )
     if not rows:
         return
@@ -245,54 +257,21 @@ def _copy_lines(desk: Desk, settlement_id: UUID) -> None:
     number = sql.fetch(
         "SELECT max(number) FROM settlement_feebatch WHERE visit_id = %s", (visit_id,)
     )[0][0]
-    batches: dict[UUID, list[tuple[Any, ...]]] = {}
+    # What a batch says of itself, with its id so that two alike stay two.
+    batches: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        batches.setdefault(row[14], []).append(row)
-    for place, lines in enumerate(batches.values(), start=1):
-        batch_id = new_id()
-        sql.insert_rows(
-            FeeBatch,
-            (
-                "id",
-                "visit",
-                "number",
-                "service_date",
-                "department",
-                "doctor",
-                "total_fen",
-                "uploaded_at",
-            ),
-            [
-                (
-                    batch_id,
-                    visit_id,
-                    number + place,
-                    lines[0][1],
-                    lines[0][2],
-                    lines[0][3],
-                    sum(line[10] for line in lines),
-                    desk.now,
-                )
-            ],
-        )
-        sql.insert_rows(
-            Line,
-            (
-                "fee_batch",
-                "settlement",
-                "number",
-                "code",
-                "national_code",
-                "name",
-                "quantity",
-                "unit_price",
-                "amount_fen",
-                "split_pack",
-                "trace_codes",
-                "prescription_number",
-            ),
-            [
-                (batch_id, None, *line[4:12], to_json(msgspec.json.decode(line[12])), line[13])
-                for line in lines
-            ],
+        line = dict(zip(LINE, row[5:], strict=True))
+        line["trace_codes"] = msgspec.json.decode(line["trace_codes"])
+        batches.setdefault(row[1:5], []).append(line)
+    for place, (batch, lines) in enumerate(batches.items(), start=1):
+        _batch_id, service_date, department, doctor = batch
+        write_fee_batch(
+            lines,
+            visit_id=visit_id,
+            number=number + place,
+            service_date=service_date,
+            total_fen=sum(line["amount_fen"] for line in lines),
+            now=desk.now,
+            department=department,
+            doctor=doctor,
         )

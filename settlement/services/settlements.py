@@ -36,13 +36,9 @@ from settlement.services.acceptance import Acceptance, write_acceptance
 from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.lines import PrescriptionExhausted, TraceCodeUsed
-from settlement.services.pricing import (
-    calculator_site,
-    check_ceiling,
-    covered_member,
-    price,
-    result_answer,
-)
+from settlement.services.parties import calculator_site, covered_member
+from settlement.services.pricing import check_ceiling, price
+from settlement.services.pricing_answers import result_answer
 from settlement.services.quotes import QuoteExpired, QuoteNotLive
 from settlement.services.scans import check_member
 from settlement.services.shifts import stand_at_till

@@ -20,7 +20,8 @@ from settlement.selectors import catalogue
 from settlement.selectors.money import money_facts
 from settlement.selectors.rules import CatalogueFacts, rules_in_force
 from settlement.services.lines import BillEmpty, BillLine, ItemUnknown, TooManyLines
-from settlement.services.pricing import BenefitKindUnknown, calculator_member
+from settlement.services.parties import calculator_member
+from settlement.services.pricing import BenefitKindUnknown
 from voucher import selectors as members
 
 MOST_LINES = 50

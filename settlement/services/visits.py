@@ -15,7 +15,7 @@ from messaging.days import moment
 from messaging.ids import new_id
 from messaging.refusals import Refusal
 from settlement import money
-from settlement.models import FeeBatch, PrescriptionLine, Visit
+from settlement.models import PrescriptionLine, Visit
 from settlement.requests import (
     AddFeesRequest,
     DischargeRequest,
@@ -26,8 +26,8 @@ from settlement.requests import (
 )
 from settlement.selectors.presence import NotFound, VisitFacts, live_scan, open_visit
 from settlement.selectors.rules import catalogue_items
-from settlement.services.acceptance import write_lines
 from settlement.services.desk import Desk
+from settlement.services.fee_batches import write_fee_batch
 from settlement.services.lines import (
     BillLine,
     ItemUnknown,
@@ -287,34 +287,8 @@ def _write_batch(
 ) -> dict[str, Any] | None:
     if not lines:
         return None
-    batch_id = new_id()
     total_fen = sum(line.amount_fen for line in lines)
-    sql.insert_rows(
-        FeeBatch,
-        (
-            "id",
-            "visit",
-            "number",
-            "service_date",
-            "department",
-            "doctor",
-            "total_fen",
-            "uploaded_at",
-        ),
-        [
-            (
-                batch_id,
-                visit_id,
-                number,
-                service_date,
-                request.department if request else "",
-                request.doctor if request else "",
-                total_fen,
-                desk.now,
-            )
-        ],
-    )
-    write_lines(
+    batch_id = write_fee_batch(
         [
             {
                 **line.described(),
@@ -324,8 +298,13 @@ def _write_batch(
             }
             for line in lines
         ],
-        fee_batch_id=batch_id,
-        settlement_id=None,
+        visit_id=visit_id,
+        number=number,
+        service_date=service_date,
+        total_fen=total_fen,
+        now=desk.now,
+        department=request.department if request else "",
+        doctor=request.doctor if request else "",
     )
     return {
         "fee_batch_id": str(batch_id),

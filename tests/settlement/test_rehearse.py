@@ -40,6 +40,27 @@ def silent(title: str, done: int, total: int) -> None:
     """A progress bar that nobody looks at."""
 
 
+def traded_at_random(world: World, sales: Any, data: st.DataObject) -> None:
+    """These sales to a retiree and to a worker, some of them returned."""
+    till = getattr(world, "_till", None) or world.till()
+    world._till = till  # type: ignore[attr-defined]
+    for person in (world.retiree, world.worker):
+        scan_id = world.scan(till, member=person)
+        for kind, rows, limit_fen in sales:
+            chronic = kind == "chronic" and person == world.retiree
+            settled = sale(
+                world,
+                till,
+                scan_id=scan_id,
+                benefit_kind="chronic" if chronic else "pharmacy_account",
+                disease_code="M03900" if chronic else None,
+                lines=as_lines(rows),
+                account_limit_fen=limit_fen,
+            )
+            if settled["total_fen"] and data.draw(st.booleans(), label="returned"):
+                give_back(till, settled)
+
+
 def rehearsed(text: str = TEXT, **changes: Any) -> Rehearsal:
     today = business_date(timezone.now())
     return rehearse(
@@ -271,23 +292,7 @@ def till(world: World) -> Till:
 def test_the_version_in_force_gives_no_difference_and_writes_nothing(
     world: World, sales: Any, data: st.DataObject
 ) -> None:
-    till = getattr(world, "_till", None) or world.till()
-    world._till = till  # type: ignore[attr-defined]
-    for person in (world.retiree, world.worker):
-        scan_id = world.scan(till, member=person)
-        for kind, rows, limit_fen in sales:
-            chronic = kind == "chronic" and person == world.retiree
-            settled = sale(
-                world,
-                till,
-                scan_id=scan_id,
-                benefit_kind="chronic" if chronic else "pharmacy_account",
-                disease_code="M03900" if chronic else None,
-                lines=as_lines(rows),
-                account_limit_fen=limit_fen,
-            )
-            if settled["total_fen"] and data.draw(st.booleans(), label="returned"):
-                give_back(till, settled)
+    traded_at_random(world, sales, data)
     before = all_rows()
     found = rehearsed()
     assert all_rows() == before

@@ -37,8 +37,8 @@ from tests.races.rivals import at_once
 from tests.settlement.benefits_worlds import EXAMPLES, worlds
 from tests.settlement.test_ledger_audit import guards_down
 from tests.settlement.test_refunds import give_back, sale
-from tests.settlement.test_rehearse import all_rows, silent
-from tests.settlement.test_settlements import BILLS, as_lines
+from tests.settlement.test_rehearse import all_rows, silent, traded_at_random
+from tests.settlement.test_settlements import BILLS
 from tests.world import AREA, Till, World, line
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,23 +174,7 @@ def traded(world: World, till: Till) -> None:
 def test_any_run_of_bills_and_returns_replays_without_a_difference_and_writes_nothing(
     world: World, sales: Any, data: st.DataObject
 ) -> None:
-    till = getattr(world, "_till", None) or world.till()
-    world._till = till  # type: ignore[attr-defined]
-    for person in (world.retiree, world.worker):
-        scan_id = world.scan(till, member=person)
-        for kind, rows, limit_fen in sales:
-            chronic = kind == "chronic" and person == world.retiree
-            settled = sale(
-                world,
-                till,
-                scan_id=scan_id,
-                benefit_kind="chronic" if chronic else "pharmacy_account",
-                disease_code="M03900" if chronic else None,
-                lines=as_lines(rows),
-                account_limit_fen=limit_fen,
-            )
-            if settled["total_fen"] and data.draw(st.booleans(), label="returned"):
-                give_back(till, settled)
+    traded_at_random(world, sales, data)
     before = all_rows()
     found = replayed()
     assert found.named == []
