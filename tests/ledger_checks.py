@@ -23,6 +23,7 @@ from settlement.models import (
     Refund,
     RelativeRefund,
     RelativeShare,
+    RestatedShare,
     Scan,
     Settlement,
     TraceCode,
@@ -51,6 +52,7 @@ def violations(*, opening: Balances, drained: bool = True) -> list[str]:
         *_balances_equal_their_entries(opening),
         *_year_to_date_is_the_sum_of_its_parts(),
         *_what_is_left_is_what_its_rest_comes_to(),
+        *_restatements_sum_to_nothing(),
         *_sequences_without_gaps(),
         *_one_code_one_use(),
         *_packs_are_sold_once(),
@@ -243,8 +245,7 @@ def _year_to_date_is_the_sum_of_its_parts() -> list[str]:
     latest return left of that."""
     due: Counter[tuple[int, int, str]] = Counter()
     for row in Settlement.objects.all():
-        latest = row.refunds.order_by("-member_seq").first()
-        result = row.result if latest is None else latest.result
+        result = _turns(row)[-1]
         for name, amount_fen in (result["year_to_date_delta"] if result else {}).items():
             due[row.member_id, row.benefit_year, name] += amount_fen
     stored = {
@@ -259,8 +260,29 @@ def _year_to_date_is_the_sum_of_its_parts() -> list[str]:
     ]
 
 
+def _turns(row: Settlement) -> list[dict[str, Any] | None]:
+    """What a settlement came to, at first and after each return of its own or of an earlier one."""
+    turns = [
+        *row.refunds.values_list("member_seq", "result"),
+        *row.restatements.values_list("refund__member_seq", "result"),
+    ]
+    return [row.result, *(result for _seq, result in sorted(turns, key=lambda turn: turn[0]))]
+
+
+def _restatements_sum_to_nothing() -> list[str]:
+    """A settlement that is restated costs what it cost: somebody pays what somebody gets back."""
+    return [
+        f"restatement {pk} moves {total} fen out of nowhere"
+        for pk, total in RestatedShare.objects.values_list("restatement").annotate(
+            total=Sum("amount_fen")
+        )
+        if total
+    ]
+
+
 def _what_is_left_is_what_its_rest_comes_to() -> list[str]:
-    """I11: a settlement's shares less everything returned are the shares of its latest rest."""
+    """I11: a settlement's shares less everything returned are the shares of its latest rest. What a
+    refund gives back for settlements that it restates is theirs."""
     wrong = []
     for row in Settlement.objects.prefetch_related("shares"):
         left: Counter[str] = Counter({s.payer: s.amount_fen for s in row.shares.all()})
@@ -268,7 +290,11 @@ def _what_is_left_is_what_its_rest_comes_to() -> list[str]:
         for refund in refunds:
             for share in refund.shares.all():
                 left[share.payer] -= share.amount_fen
-        result = refunds[-1].result if refunds else row.result
+            for share in RestatedShare.objects.filter(restatement__refund=refund):
+                left[share.payer] += share.amount_fen
+        for share in RestatedShare.objects.filter(restatement__settlement=row):
+            left[share.payer] -= share.amount_fen
+        result = _turns(row)[-1]
         rest = {s["payer"]: s["amount_fen"] for s in result["shares"]} if result else {}
         if {payer: amount for payer, amount in left.items() if amount} != rest:
             wrong.append(f"settlement {row.pk} leaves {dict(left)} and its rest comes to {rest}")

@@ -39,7 +39,7 @@ SPLIT_ORDERS: Final = (
 )
 DAYS: Final[tuple[DayBy, ...]] = ("service", "admission", "discharge")
 LIFTS: Final = ("catalogue", "caps", "deductibles")
-REFUND_WITH_LATER: Final[tuple[RefundWithLater, ...]] = ("stand", "last_first")
+REFUND_WITH_LATER: Final[tuple[RefundWithLater, ...]] = ("stand", "last_first", "restate")
 
 
 def load_policy(text: str, *, name: str) -> Policy:

@@ -37,7 +37,7 @@ PER_BASIS_POINT: Final = RATE_UNITS // 10_000
 MARK_GROUPS: Final = ("dual_channel", "negotiated")
 
 DayBy = Literal["service", "admission", "discharge"]
-RefundWithLater = Literal["stand", "last_first"]
+RefundWithLater = Literal["stand", "last_first", "restate"]
 How = Literal["times", "personal_times", "plus", "minus", "per_year_of_age", "per_insured_year"]
 
 

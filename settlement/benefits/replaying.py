@@ -162,6 +162,12 @@ class MemberYears:
     ) -> None:
         """A bill came back, whole or in part: it counted `before`, and counts `after` from now."""
         self._follow(seq)
+        self.restated(benefit_year=benefit_year, before=before, after=after)
+
+    def restated(
+        self, *, benefit_year: int, before: Mapping[str, int], after: Mapping[str, int]
+    ) -> None:
+        """A bill counts otherwise from now on, because another one came back."""
         if benefit_year in self._years:
             self._add(benefit_year, before, sign=-1)
             self._add(benefit_year, after, sign=1)

@@ -7,12 +7,12 @@ they gave, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from settlement.benefits.calculation import calculate
 from settlement.benefits.restating import Settled, with_lines
-from settlement.benefits.values import RelativeAccount, Result
+from settlement.benefits.values import PAYERS, RelativeAccount, RelativeDraw, Result
 from settlement.money import rounded_quotient
 
 
@@ -36,9 +36,14 @@ def remaining_amount(
 
 
 def result_of_rest(
-    settled: Settled, *, remaining_fen: Mapping[int, int], original: Result
+    settled: Settled,
+    *,
+    remaining_fen: Mapping[int, int],
+    account_fen: int,
+    draws: Sequence[RelativeDraw],
 ) -> Result | None:
-    """The bill with so much of each line, by number; None when nothing of it is left.
+    """The bill with so much of each line, by number; None when nothing of it is left. `account_fen`
+    and `draws` are what the own account and those of relatives may give at most.
 
     Raises ValueError for more than was settled, BenefitsError where the rest cannot be priced by
     itself.
@@ -49,9 +54,7 @@ def result_of_rest(
     inputs = rest.inputs
     bill = replace(
         inputs["bill"],
-        relative_accounts=tuple(
-            RelativeAccount(draw.holder, draw.amount_fen) for draw in original.relative_draws
-        ),
+        relative_accounts=tuple(RelativeAccount(draw.holder, draw.amount_fen) for draw in draws),
     )
     return calculate(
         policy=rest.policy,
@@ -59,13 +62,31 @@ def result_of_rest(
         site=inputs["site"],
         bill=bill,
         year_to_date=inputs["year_to_date"],
-        account_available_fen=min(inputs["account_available_fen"], original.account_fen),
+        account_available_fen=account_fen,
     )
+
+
+def shares_of(result: Result | None) -> dict[str, int]:
+    """What each payer pays, in fen; of nothing, nothing."""
+    return {} if result is None else {share.payer: share.amount_fen for share in result.shares}
 
 
 def shares_back(standing: Mapping[str, int], rest: Result | None) -> dict[str, int]:
     """By payer in fen, what each gets back when `standing` becomes the rest; less than nothing for
-    one who would pay more. A payer whose part stays is left out."""
-    new = {} if rest is None else {share.payer: share.amount_fen for share in rest.shares}
-    found = {payer: standing.get(payer, 0) - new.get(payer, 0) for payer in {**standing, **new}}
-    return {payer: amount for payer, amount in found.items() if amount}
+    one who would pay more. A payer whose part stays is left out; in the order of PAYERS."""
+    back = _less(standing, shares_of(rest))
+    return {payer: back[payer] for payer in sorted(back, key=PAYERS.index)}
+
+
+def draws_back(before: Result, rest: Result | None) -> dict[str, int]:
+    """The same by relative's account."""
+    draws = () if rest is None else rest.relative_draws
+    return _less(
+        {draw.holder: draw.amount_fen for draw in before.relative_draws},
+        {draw.holder: draw.amount_fen for draw in draws},
+    )
+
+
+def _less(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    found = {name: before.get(name, 0) - after.get(name, 0) for name in {**before, **after}}
+    return {name: amount for name, amount in found.items() if amount}

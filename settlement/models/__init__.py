@@ -13,6 +13,8 @@ from .settlements import (
     RefundShare,
     RelativeRefund,
     RelativeShare,
+    RestatedShare,
+    Restatement,
     Settlement,
     Share,
 )
@@ -45,6 +47,8 @@ __all__ = [
     "RefundShare",
     "RelativeRefund",
     "RelativeShare",
+    "RestatedShare",
+    "Restatement",
     "Scan",
     "Seal",
     "SealBatch",

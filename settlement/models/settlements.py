@@ -308,3 +308,47 @@ class RelativeRefund(models.Model):
                 condition=~Q(amount_fen=0), name="a_relatives_refund_moves_something"
             ),
         ]
+
+
+class Restatement(models.Model):
+    """A later settlement of the year priced again because an earlier one came back, under a policy
+    that wants it so. What its payers pay more or less is part of that one refund, at whose till it
+    was paid; the settlement's merchant is owed what it was owed before."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, related_name="restatements", db_index=False
+    )
+    settlement = models.ForeignKey(
+        Settlement, on_delete=models.PROTECT, related_name="restatements"
+    )
+    # What the settlement comes to from here on.
+    result = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["refund", "settlement"], name="one_restatement_a_refund_and_settlement"
+            ),
+        ]
+
+
+class RestatedShare(models.Model):
+    """What one payer gets back for a restated settlement; less than nothing for one whose part has
+    grown. The parts of a restatement sum to nothing."""
+
+    restatement = models.ForeignKey(
+        Restatement, on_delete=models.PROTECT, related_name="shares", db_index=False
+    )
+    payer = models.CharField(max_length=30)
+    amount_fen = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["restatement", "payer"], name="one_share_a_restatement_and_payer"
+            ),
+            models.CheckConstraint(
+                condition=~Q(amount_fen=0), name="a_restated_share_moves_something"
+            ),
+        ]

@@ -1,59 +1,74 @@
-"""Settlements of a benefit year that came after one, and whether its return concerns them."""
+"""Settlements of a benefit year that came after one, as they stand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from messaging import sql
-from settlement import benefits
+from settlement.benefits.following import StandingBill, year_before
 from settlement.selectors.rules import compiled_policy
-from settlement.selectors.standing import Standing
-
-# Looked at one by one; of more, the answer names those found among the first.
-MOST = 200
+from settlement.selectors.standing import Standing, bill_of, lines_of, turns_of
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """One of them that read the year to date, as it was settled."""
+    """One of them that read the year to date."""
 
     settlement_id: UUID
-    policy_id: int
-    inputs: dict[str, Any]
-    trace_hash: str
+    bill: StandingBill
 
-    def differs(self, moved: Mapping[str, int]) -> bool:
-        """Whether it would have come to other figures had `moved` never been counted."""
-        inputs = benefits.inputs_from(self.inputs)
-        before = {
-            name: max(0, amount - moved.get(name, 0))
-            for name, amount in inputs["year_to_date"].items()
-        }
-        inputs["year_to_date"] = before
-        try:
-            again = benefits.calculate(policy=compiled_policy(self.policy_id), **inputs)
-        except benefits.BenefitsError:
-            return True
-        return benefits.trace_hash(again) != self.trace_hash
+    def counted_on(self, moved: Mapping[str, int]) -> bool:
+        """Whether it was worked out from an accumulator that is moved."""
+        return any(moved.get(name) for name in year_before(self.bill.result))
 
 
-def later_settlements(found: Standing, *, moved: Mapping[str, int]) -> tuple[Later, ...]:
-    """Those that stand and were worked out from an accumulator that the return moves, in order."""
-    names = {name for name, amount in moved.items() if amount}
+def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...]:
+    """Those that stand, in the order in which they were settled; of more than `limit` the first."""
     rows = sql.fetch(
-        "SELECT id, policy_id, inputs, trace_hash, result FROM settlement_settlement"
+        "SELECT id, policy_id, inputs, result, total_fen, refunded_fen FROM settlement_settlement"
         " WHERE member_id = %s AND benefit_year = %s AND member_seq > %s"
-        " AND refunded_fen < total_fen ORDER BY member_seq LIMIT %s",
-        (found.member_id, found.benefit_year, found.member_seq, MOST),
-        kinds=("uuid", None, None, None, None),
+        " AND refunded_fen < total_fen ORDER BY member_seq"
+        + ("" if limit is None else f" LIMIT {limit:d}"),
+        (found.member_id, found.benefit_year, found.member_seq),
+        kinds=("uuid", *(None,) * 5),
     )
+    if not rows:
+        return ()
+    turns = turns_of([row[0] for row in rows])
+    in_part = [row[0] for row in rows if row[5]]
+    lines = lines_of(in_part, has_returns=True) if in_part else {}
     later = []
-    for identifier, policy_id, inputs_json, trace_hash, result_json in rows:
+    for identifier, policy_id, inputs_json, result_json, _total, refunded_fen in rows:
         inputs = msgspec.json.decode(inputs_json)
-        reads = msgspec.json.decode(result_json)["reads_year_to_date"]
-        if reads and names & inputs["year_to_date"].keys():
-            later.append(Later(identifier, policy_id, inputs, trace_hash))
+        bill = bill_of(
+            compiled_policy(policy_id),
+            inputs=inputs,
+            result=msgspec.json.decode(result_json),
+            turn=turns.get(identifier),
+            remaining_fen={line.no: line.remaining_fen for line in lines[identifier]}
+            if refunded_fen
+            else None,
+        )
+        if bill is not None and bill.result.reads_year_to_date:
+            later.append(Later(identifier, bill))
     return tuple(later)
+
+
+def holders_of(
+    *, member_id: int, benefit_year: int, from_seq: int, until_seq: int | None
+) -> frozenset[int]:
+    """Whose accounts paid for the member's settlements of the year, of the numbers from one to
+    another, or to the last; members by id."""
+    return frozenset(
+        holder_id
+        for (holder_id,) in sql.fetch(
+            "SELECT DISTINCT a.member_id FROM settlement_relativeshare r"
+            " JOIN settlement_account a ON a.id = r.account_id"
+            " JOIN settlement_settlement s ON s.id = r.settlement_id"
+            " WHERE s.member_id = %s AND s.benefit_year = %s AND s.member_seq >= %s"
+            + ("" if until_seq is None else f" AND s.member_seq <= {until_seq:d}"),
+            (member_id, benefit_year, from_seq),
+        )
+    )

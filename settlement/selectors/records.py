@@ -100,7 +100,8 @@ def settlement_record(
 
 
 def settlement_standing(row: Settlement) -> dict[str, Any]:
-    """What became of a settlement after it was accepted: posted or not, what was returned."""
+    """What became of a settlement after it was accepted: posted or not, what was returned, and what
+    it has come to because an earlier one came back."""
     refunds = list(row.refunds.order_by("member_seq").prefetch_related(*REFUND_PARTS))
     numbers = _line_numbers(row) if refunds else {}
     return {
@@ -108,6 +109,13 @@ def settlement_standing(row: Settlement) -> dict[str, Any]:
         "posted_at": _moment(row.posted_at),
         "refunded_fen": row.refunded_fen,
         "refunds": [_refund(refund, numbers) for refund in refunds],
+        # Whose return it was, and where, is nobody's business here.
+        "restated": [
+            {"restated_at": _moment(at), "shares": result["shares"]}
+            for at, result in row.restatements.order_by("refund__member_seq").values_list(
+                "refund__accepted_at", "result"
+            )
+        ],
     }
 
 

@@ -3,10 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery, Sum
-from django.db.models.functions import Coalesce
-
-from settlement.models import RelativeRefund, RelativeShare, Settlement
+from settlement.models import RelativeShare, Settlement
+from settlement.selectors.standing import Turn, turns_of
 from voucher.selectors import masked_name
 
 
@@ -28,28 +26,27 @@ def holders_of(settlement_id: UUID) -> list[dict[str, Any]]:
 def paid_for_relatives(member_id: int, *, limit: int) -> list[dict[str, Any]]:
     """What the member's account paid for others, latest first: for whom, where, how many fen, and
     how many of them came back."""
-    returned = (
-        RelativeRefund.objects.filter(
-            account_id=OuterRef("account_id"), refund__settlement_id=OuterRef("settlement_id")
-        )
-        .order_by()
-        .values("account_id")
-        .annotate(total=Sum("amount_fen"))
-        .values("total")
-    )
-    shares = (
+    shares = list(
         RelativeShare.objects.filter(account__member_id=member_id)
-        .annotate(returned_fen=Coalesce(Subquery(returned), 0))
         .select_related("settlement__member", "settlement__merchant")
         .order_by("-settlement__accepted_at")[:limit]
     )
+    turns = turns_of([share.settlement_id for share in shares]) if shares else {}
     return [
         {
             "name": masked_name(share.settlement.member.name),
             "merchant_name": share.settlement.merchant.name,
             "accepted_at": share.settlement.accepted_at,
             "amount_fen": share.amount_fen,
-            "returned_fen": share.returned_fen,
+            "returned_fen": share.amount_fen - _pays_now(share, turns.get(share.settlement_id)),
         }
         for share in shares
     ]
+
+
+def _pays_now(share: RelativeShare, turn: Turn | None) -> int:
+    """Fen that the account pays of the settlement as it stands."""
+    if turn is None:
+        return share.amount_fen
+    draws = (turn.result or {}).get("relative_draws", ())
+    return sum(draw["amount_fen"] for draw in draws if draw["holder"] == str(share.account_id))

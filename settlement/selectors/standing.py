@@ -1,6 +1,6 @@
 """A settlement as it stands now: what was settled, less what came back since."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,10 @@ import msgspec
 
 from messaging import sql
 from settlement import benefits, money
+from settlement.benefits.following import StandingBill
+from settlement.benefits.restating import Settled
 from settlement.benefits.returning import remaining_amount
+from settlement.selectors.rules import compiled_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,13 @@ class Standing:
     member_id: int
     merchant_id: int
     terminal_id: int
-    policy_id: int
+    policy: benefits.Policy
     member_seq: int
     benefit_year: int
     total_fen: int
     refunded_fen: int
-    inputs: dict[str, Any]
-    original: benefits.Result
-    # By payer, and by relative's account, in fen.
-    shares: Mapping[str, int]
-    relatives: Mapping[int, int]
-    # What it counts in the year to date now.
-    delta: Mapping[str, int]
+    # None when nothing of it is left.
+    bill: StandingBill | None
     lines: tuple[StandingLine, ...]
     confirm_by: datetime | None
     confirmed_at: datetime | None
@@ -71,100 +69,131 @@ class Standing:
         return self.refunded_fen == self.total_fen
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The last thing that became of a settlement: `result`, what it has come to since, None when
+    nothing is left of it; `gave`, what it last came to by other than a return of its own."""
+
+    result: dict[str, Any] | None
+    gave: dict[str, Any] | None
+
+
 def standing(*, settlement_id: UUID) -> Standing:
     """The settlement, its row locked, with everything that came back of it."""
     row = sql.fetch_one(
         "SELECT member_id, merchant_id, terminal_id, policy_id, member_seq, benefit_year,"
-        " total_fen, refunded_fen, inputs, result, confirm_by, confirmed_at"
-        " FROM settlement_settlement WHERE id = %s" + sql.for_update(),
+        " total_fen, refunded_fen, inputs, result, confirm_by, confirmed_at,"
+        " EXISTS (SELECT 1 FROM settlement_restatement x WHERE x.settlement_id = s.id)"
+        " FROM settlement_settlement s WHERE id = %s" + sql.for_update(),
         (settlement_id,),
-        kinds=(*(None,) * 10, "datetime", "datetime"),
+        kinds=(*(None,) * 10, "datetime", "datetime", "bool"),
     )
     assert row is not None
-    original = benefits.result_from_dict(msgspec.json.decode(row[9]))
     has_returns = row[7] > 0
-    latest = _latest_result(settlement_id) if has_returns else msgspec.json.decode(row[9])
+    turns = turns_of([settlement_id]) if has_returns or row[12] else {}
+    lines = lines_of([settlement_id], has_returns=has_returns)[settlement_id]
+    policy = compiled_policy(row[3])
     return Standing(
         settlement_id=settlement_id,
         member_id=row[0],
         merchant_id=row[1],
         terminal_id=row[2],
-        policy_id=row[3],
+        policy=policy,
         member_seq=row[4],
         benefit_year=row[5],
         total_fen=row[6],
         refunded_fen=row[7],
-        inputs=msgspec.json.decode(row[8]),
-        original=original,
-        shares=_left(
-            "SELECT payer, amount_fen FROM settlement_share WHERE settlement_id = %s",
-            "SELECT s.payer, s.amount_fen FROM settlement_refundshare s"
-            " JOIN settlement_refund r ON r.id = s.refund_id WHERE r.settlement_id = %s",
-            settlement_id,
-            has_returns=has_returns,
+        bill=bill_of(
+            policy,
+            inputs=msgspec.json.decode(row[8]),
+            result=msgspec.json.decode(row[9]),
+            turn=turns.get(settlement_id),
+            remaining_fen={line.no: line.remaining_fen for line in lines},
         ),
-        relatives=_left(
-            "SELECT account_id, amount_fen FROM settlement_relativeshare WHERE settlement_id = %s",
-            "SELECT p.account_id, p.amount_fen FROM settlement_relativerefund p"
-            " JOIN settlement_refund r ON r.id = p.refund_id WHERE r.settlement_id = %s",
-            settlement_id,
-            has_returns=has_returns,
-        )
-        if original.relative_draws
-        else {},
-        delta=latest["year_to_date_delta"] if latest else {},
-        lines=_lines(settlement_id, has_returns=has_returns),
+        lines=lines,
         confirm_by=row[10],
         confirmed_at=row[11],
     )
 
 
-def _latest_result(settlement_id: UUID) -> dict[str, Any] | None:
-    row = sql.fetch_one(
-        "SELECT result FROM settlement_refund WHERE settlement_id = %s"
-        " ORDER BY member_seq DESC LIMIT 1",
-        (settlement_id,),
+def bill_of(
+    policy: benefits.Policy,
+    *,
+    inputs: dict[str, Any],
+    result: dict[str, Any],
+    turn: Turn | None,
+    remaining_fen: Mapping[int, int] | None,
+) -> StandingBill | None:
+    """What the calculator needs of a settlement that stands, from its stored inputs and result.
+    `remaining_fen` by line's number; None where nothing came back."""
+    turn = turn or Turn(result=result, gave=None)
+    if turn.result is None:
+        return None
+    read = benefits.inputs_from(inputs)
+    return StandingBill(
+        settled=Settled(policy, read),
+        remaining_fen={line.no: line.amount_fen for line in read["bill"].lines}
+        if remaining_fen is None
+        else remaining_fen,
+        result=benefits.result_from_dict(turn.result),
+        gave=benefits.result_from_dict(turn.gave or result),
     )
-    return msgspec.json.decode(row[0]) if row and row[0] else None
 
 
-def _left(given: str, returned: str, settlement_id: UUID, *, has_returns: bool) -> dict[Any, int]:
-    left: dict[Any, int] = dict(sql.fetch(given + " ORDER BY id", (settlement_id,)))
-    for name, amount_fen in sql.fetch(returned, (settlement_id,)) if has_returns else ():
-        left[name] = left.get(name, 0) - amount_fen
-    return {name: amount for name, amount in left.items() if amount}
+def turns_of(settlement_ids: Collection[UUID]) -> dict[UUID, Turn]:
+    """What became of these settlements, by id, without those of which nothing did."""
+    turns: dict[UUID, Turn] = {}
+    for identifier, _seq, result_json, restated in sql.fetch(
+        "SELECT r.settlement_id, r.member_seq, r.result, 0 FROM settlement_refund r"
+        f" WHERE {sql.among('r.settlement_id')}"
+        " UNION ALL SELECT x.settlement_id, r.member_seq, x.result, 1"
+        " FROM settlement_restatement x JOIN settlement_refund r ON r.id = x.refund_id"
+        f" WHERE {sql.among('x.settlement_id')} ORDER BY 2",
+        (sql.values(settlement_ids),) * 2,
+        kinds=("uuid", None, None, None),
+    ):
+        result = msgspec.json.decode(result_json) if result_json else None
+        gave = turns[identifier].gave if identifier in turns else None
+        turns[identifier] = Turn(result, result if restated else gave)
+    return turns
 
 
-def _lines(settlement_id: UUID, *, has_returns: bool) -> tuple[StandingLine, ...]:
+def lines_of(
+    settlement_ids: Collection[UUID], *, has_returns: bool
+) -> dict[UUID, tuple[StandingLine, ...]]:
+    """The lines of these settlements, by id, as they stand."""
     returned: dict[int, tuple[int, int]] = {}
     if has_returns:
         for line_id, quantity_e4, amount_fen in sql.fetch(
             "SELECT l.line_id, l.quantity_e4, l.amount_fen FROM settlement_refundline l"
-            " JOIN settlement_refund r ON r.id = l.refund_id WHERE r.settlement_id = %s",
-            (settlement_id,),
+            " JOIN settlement_refund r ON r.id = l.refund_id"
+            f" WHERE {sql.among('r.settlement_id')}",
+            (sql.values(settlement_ids),),
         ):
             so_far = returned.get(line_id, (0, 0))
             # What came with a quantity is worked out from the quantity.
             beside = 0 if quantity_e4 else amount_fen
             returned[line_id] = (so_far[0] + quantity_e4, so_far[1] + beside)
-    rows = sql.fetch(
+    found: dict[UUID, list[StandingLine]] = {identifier: [] for identifier in settlement_ids}
+    for row in sql.fetch(
         "SELECT l.id, l.national_code, l.amount_fen, l.quantity, l.prescription_number,"
-        " l.split_pack, l.trace_codes FROM settlement_line l"
+        " l.split_pack, l.trace_codes, l.settlement_id FROM settlement_line l"
         " JOIN settlement_feebatch b ON b.id = l.fee_batch_id"
-        " WHERE l.settlement_id = %s ORDER BY b.number, l.number",
-        (settlement_id,),
-        kinds=(None, None, None, None, None, "bool", None),
-    )
-    return tuple(
-        StandingLine(
-            number,
-            row[0],
-            row[1],
-            row[2],
-            money.quantity_units(row[3]),
-            *returned.get(row[0], (0, 0)),
-            prescription=row[4],
-            trace_codes=() if row[5] else tuple(msgspec.json.decode(row[6])),
+        f" WHERE {sql.among('l.settlement_id')} ORDER BY b.number, l.number",
+        (sql.values(settlement_ids),),
+        kinds=(*(None,) * 5, "bool", None, "uuid"),
+    ):
+        lines = found[row[7]]
+        lines.append(
+            StandingLine(
+                len(lines) + 1,
+                row[0],
+                row[1],
+                row[2],
+                money.quantity_units(row[3]),
+                *returned.get(row[0], (0, 0)),
+                prescription=row[4],
+                trace_codes=() if row[5] else tuple(msgspec.json.decode(row[6])),
+            )
         )
-        for number, row in enumerate(rows, start=1)
-    )
+    return {identifier: tuple(lines) for identifier, lines in found.items()}

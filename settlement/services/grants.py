@@ -17,6 +17,8 @@ APPEND_ONLY = (
     "settlement_relativeshare",
     "settlement_refundline",
     "settlement_relativerefund",
+    "settlement_restatement",
+    "settlement_restatedshare",
     "settlement_closedday",
     "settlement_auditrun",
 )

@@ -3,12 +3,13 @@
 A return recomputes its own settlement from the year to date stored with it and the lines that
 remain, so parts in any order end alike. The difference is booked on today's year to date of the
 original benefit year and posts in the open month; what later settlements were worked out from is
-the policy's `refund_with_later`.
+the policy's `refund_with_later`: they stand, they have to come back first, or they are priced
+again and what somebody then pays more or less is part of this one return.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -16,19 +17,19 @@ from django.utils.translation import gettext_lazy as _
 from messaging import sql
 from messaging.bodies import FieldInvalid
 from messaging.days import moment
-from messaging.refusals import Refusal
+from messaging.refusals import Refusal, TryAgain
 from settlement import benefits, money
-from settlement.benefits.restating import Settled
-from settlement.benefits.returning import result_of_rest, shares_back
+from settlement.benefits.following import concerns, counted_less, rest_of, restated_after
+from settlement.benefits.returning import draws_back, shares_back, shares_of
 from settlement.requests import RefundRequest, ReturnedLine
-from settlement.selectors.later import later_settlements
-from settlement.selectors.money import money_facts
+from settlement.selectors.later import Later, holders_of, later_settlements
+from settlement.selectors.money import MoneyFacts, money_facts
 from settlement.selectors.presence import NotFound
 from settlement.selectors.rules import compiled_policy
 from settlement.selectors.standing import Standing, StandingLine, standing
 from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
-from settlement.services.returning import Return, ReturnedPart, write_return
+from settlement.services.returning import Restated, Return, ReturnedPart, write_return
 from settlement.services.shifts import stand_at_till
 from settlement.services.tender import returning as tenders
 from voucher import selectors as members
@@ -69,6 +70,13 @@ class RefundLastFirst(Refusal):
     text = _("A later settlement of this person has to be returned first.")
 
 
+_Key = TypeVar("_Key", str, int)
+
+# Where later ones stand, they are looked at one by one; of more, the answer names those found among
+# the first.
+MOST_NAMED = 200
+
+
 @dataclass(slots=True)
 class _Wish:
     """What is to come back of the lines, and what of each then remains (fen, by number)."""
@@ -84,14 +92,7 @@ def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[
     RefundLastFirst, RefundNeedsPayment; TryAgain when its shift was just closed.
     """
     desk = stand_at_till(desk)
-    row = sql.fetch_one(
-        "SELECT member_id, relative_fen FROM settlement_settlement"
-        " WHERE id = %s AND merchant_id = %s",
-        (request.settlement_id, desk.terminal.merchant_id),
-    )
-    if row is None:
-        raise NotFound(param="settlement_id")
-    lock_for_return(row[0], settlement_id=request.settlement_id, has_relatives=row[1] > 0)
+    lock_for_return(request.settlement_id, merchant_id=desk.terminal.merchant_id)
     found = standing(settlement_id=request.settlement_id)
     if found.is_gone:
         raise AlreadyRefunded(param="settlement_id")
@@ -107,22 +108,35 @@ def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[
     )
 
 
-def lock_for_return(member_id: int, *, settlement_id: UUID, has_relatives: bool) -> None:
-    """Lock whoever's money a return moves, by ascending id; before anything of theirs is read."""
-    holders: list[int] = []
-    if has_relatives:
-        holders = [
-            holder_id
-            for (holder_id,) in sql.fetch(
-                "SELECT a.member_id FROM settlement_relativeshare r"
-                " JOIN settlement_account a ON a.id = r.account_id WHERE r.settlement_id = %s",
-                (settlement_id,),
-            )
-        ]
-    if holders:
-        members.lock_members([member_id, *holders])
-    else:
+def lock_for_return(settlement_id: UUID, *, merchant_id: int) -> None:
+    """Lock whoever's money a return of a merchant's settlement moves, by ascending id; before
+    anything of theirs is read. Raises NotFound, TryAgain."""
+    row = sql.fetch_one(
+        "SELECT member_id, relative_fen, policy_id, benefit_year, member_seq"
+        " FROM settlement_settlement WHERE id = %s AND merchant_id = %s",
+        (settlement_id, merchant_id),
+    )
+    if row is None:
+        raise NotFound(param="settlement_id")
+    member_id, relative_fen, policy_id, benefit_year, member_seq = row
+    restates = compiled_policy(policy_id).refund_with_later == "restate"
+    if not relative_fen and not restates:
         members.lock_member(member_id=member_id)
+        return
+
+    def holders() -> frozenset[int]:
+        return holders_of(
+            member_id=member_id,
+            benefit_year=benefit_year,
+            from_seq=member_seq,
+            until_seq=None if restates else member_seq,
+        )
+
+    locked = holders()
+    members.lock_members([member_id, *locked])
+    # What was settled until the lock was had may be paid by somebody else's account.
+    if restates and not holders() <= locked:
+        raise TryAgain
 
 
 def everything(found: Standing) -> list[ReturnedPart]:
@@ -144,17 +158,22 @@ def book(
 
     Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile.
     """
-    policy = compiled_policy(found.policy_id)
-    settled = Settled(policy, benefits.inputs_from(found.inputs))
+    bill = found.bill
+    assert bill is not None
     try:
-        rest = result_of_rest(settled, remaining_fen=remaining_fen, original=found.original)
+        rest = rest_of(bill, remaining_fen=remaining_fen)
     except benefits.BenefitsError:
         raise RefundWholeOnly(param="lines") from None
-    back = shares_back(found.shares, rest)
-    total_fen = sum(back.values())
+    own_back = shares_back(shares_of(bill.result), rest)
+    total_fen = sum(own_back.values())
     if total_fen <= 0:
         # A package costs the same with less in it.
         raise RefundWholeOnly(param="lines")
+    moved = counted_less(bill.result, rest)
+    would_differ, restated = _later(
+        found, moved=moved, account_fen=own_back.get("account", 0), kind=kind
+    )
+    back = shares_back(_added(own_back, *(each.back for each in restated)), None)
     payment_fen = -sum(amount for amount in back.values() if amount < 0)
     if payment_fen > accept_payment_fen:
         raise RefundNeedsPayment(
@@ -166,21 +185,22 @@ def book(
                 if amount < 0
             ],
         )
-    moved = _moved(found.delta, rest)
-    later = later_settlements(found, moved=moved) if any(moved.values()) else ()
-    if later and policy.refund_with_later == "last_first":
-        raise RefundLastFirst(param="settlement_id", settlement_id=str(later[-1].settlement_id))
     funds = money_facts(member_id=found.member_id, benefit_year=found.benefit_year, now=desk.now)
     check_day_open(funds)
-    would_differ = [each for each in later if each.differs(moved)]
+    relatives = _added(
+        _relatives_back(bill.result, rest), *(each.relatives_back for each in restated)
+    )
+    if not _accounts_can_give(funds, own_fen=back.get("account", 0), relatives=relatives):
+        raise RefundWholeOnly(param="lines")
     planned = Return(
         standing=found,
         parts=tuple(parts),
         remaining_fen=remaining_fen,
         rest=rest,
         back=back,
-        relatives_back=_relatives_back(found, rest),
-        moved=moved,
+        relatives_back=relatives,
+        moved=_added(moved, *(each.moved for each in restated)),
+        restated=restated,
         money=funds,
         reason=reason,
         kind=kind,
@@ -210,25 +230,106 @@ def book(
             for part in parts
         ],
         "remaining_fen": found.total_fen - found.refunded_fen - total_fen,
-        "would_differ": [str(each.settlement_id) for each in would_differ],
+        "would_differ": [str(settlement_id) for settlement_id in would_differ],
+        "restated": [
+            {
+                "settlement_id": str(each.settlement_id),
+                "shares": [
+                    {"payer": payer, "amount_fen": amount} for payer, amount in each.back.items()
+                ],
+            }
+            for each in restated
+            if each.back
+        ],
         "account_balance_fen": funds.balance_fen + back.get("account", 0),
         "accepted_at": moment(desk.now),
     }
 
 
-def _moved(before: Mapping[str, int], rest: benefits.Result | None) -> dict[str, int]:
-    """What the return takes off the year to date, by accumulator."""
-    after = rest.year_to_date_delta if rest is not None else {}
-    return {name: before.get(name, 0) - after.get(name, 0) for name in {**before, **after}}
+def _later(
+    found: Standing, *, moved: Mapping[str, int], account_fen: int, kind: str
+) -> tuple[list[UUID], tuple[Restated, ...]]:
+    """Which later settlements would come to other figures and stand all the same, and those that
+    are restated. Raises RefundLastFirst.
+
+    A reversal is never held up and asks nobody for anything, so they stand whatever the policy
+    says: what is withdrawn counts as never made, and its client may be gone.
+    """
+    rule = "stand" if kind == "reversal" else found.policy.refund_with_later
+    if not moved:
+        return [], ()
+    later = later_settlements(found, limit=MOST_NAMED if rule == "stand" else None)
+    if rule == "last_first":
+        counted_on = [each for each in later if each.counted_on(moved)]
+        if counted_on:
+            raise _last_first(counted_on[-1])
+        return [], ()
+    if rule == "restate":
+        return [], _restated(later, moved=moved, account_fen=account_fen)
+    return [each.settlement_id for each in later if _would_differ(each, moved, account_fen)], ()
 
 
-def _relatives_back(found: Standing, rest: benefits.Result | None) -> dict[int, int]:
-    draws = {} if rest is None else {int(d.holder): d.amount_fen for d in rest.relative_draws}
-    return {
-        account_id: amount - draws.get(account_id, 0)
-        for account_id, amount in {**dict.fromkeys(draws, 0), **found.relatives}.items()
-        if amount != draws.get(account_id, 0)
-    }
+def _last_first(later: Later) -> RefundLastFirst:
+    return RefundLastFirst(param="settlement_id", settlement_id=str(later.settlement_id))
+
+
+def _would_differ(later: Later, moved: Mapping[str, int], account_fen: int) -> bool:
+    try:
+        (result,) = restated_after([later.bill], moved=moved, account_fen=account_fen)
+    except benefits.BenefitsError:
+        return True
+    return result is not None and concerns(later.bill, result)
+
+
+def _restated(
+    later: Sequence[Later], *, moved: Mapping[str, int], account_fen: int
+) -> tuple[Restated, ...]:
+    """What becomes of each that the year to date concerns. Raises RefundLastFirst for one that can
+    no longer be priced."""
+    try:
+        results = restated_after(
+            [each.bill for each in later], moved=moved, account_fen=account_fen
+        )
+    except benefits.BenefitsError:
+        raise _last_first(later[-1]) from None
+    return tuple(
+        Restated(
+            settlement_id=each.settlement_id,
+            result=result,
+            back=shares_back(shares_of(each.bill.result), result),
+            relatives_back=_relatives_back(each.bill.result, result),
+            moved=counted_less(each.bill.result, result),
+        )
+        for each, result in zip(later, results, strict=True)
+        if result is not None
+    )
+
+
+def _accounts_can_give(funds: MoneyFacts, *, own_fen: int, relatives: Mapping[int, int]) -> bool:
+    """Whether accounts that would pay more for the rest than they did still have it."""
+    if funds.available_fen() + own_fen < 0:
+        return False
+    return all(
+        sql.fetch("SELECT balance_fen FROM settlement_account WHERE id = %s", (account_id,))[0][0]
+        + amount_fen
+        >= 0
+        for account_id, amount_fen in relatives.items()
+        if amount_fen < 0
+    )
+
+
+def _relatives_back(before: benefits.Result, rest: benefits.Result | None) -> dict[int, int]:
+    """By relative's account."""
+    return {int(holder): amount for holder, amount in draws_back(before, rest).items()}
+
+
+def _added(*amounts: Mapping[_Key, int]) -> dict[_Key, int]:
+    """The sums by key, without zeros, in the order in which the keys come."""
+    found: dict[_Key, int] = {}
+    for each in amounts:
+        for key, amount in each.items():
+            found[key] = found.get(key, 0) + amount
+    return {key: amount for key, amount in found.items() if amount}
 
 
 def _whole(found: Standing) -> _Wish:

@@ -1,5 +1,5 @@
-"""Every stored settlement priced again from its stored inputs and policy, and every refund judged
-by the settlement that it returns.
+"""Every stored settlement priced again from its stored inputs and policy, and so is what every
+refund left of it.
 
 Reads one snapshot and writes nothing. Members are taken in ranges of their ids, each member's bills
 and refunds in the order of `member_seq`, so that memory holds a few hundred rows however many there
@@ -9,7 +9,7 @@ exports; SQLite has no such thing, so there each process reads the state that it
 
 import heapq
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -26,7 +26,6 @@ from settlement import benefits
 from settlement.benefits.replaying import Figure, MemberYears, Stored, amounts, differences
 from settlement.models import (
     Refund,
-    RefundShare,
     RelativeShare,
     Settlement,
     Share,
@@ -34,6 +33,7 @@ from settlement.models import (
 )
 from settlement.replay_process import begin
 from settlement.selectors.rules import compiled_policy
+from settlement.services.replaying_returns import REFUND_COLUMNS, Returns, by_owner, judged
 
 Progress = Callable[[str, int, int], None]
 # Rows that a process holds at a time, settlements that it is given at a time at most, findings that
@@ -210,22 +210,6 @@ _SETTLEMENT = (
     "cash_fen",
     "refunded_fen",
 )
-_REFUND = (
-    "id",
-    "settlement_id",
-    "merchant_id",
-    "result",
-    "total_fen",
-    "fund_fen",
-    "account_fen",
-    "relative_fen",
-    "cash_fen",
-    "settlement__member_id",
-    "settlement__member_seq",
-    "settlement__merchant_id",
-    "settlement__benefit_year",
-    "settlement__result",
-)
 _YEAR = ("benefit_year", "amounts")
 _MONEY = ("total_fen", "fund_fen", "account_fen", "relative_fen", "cash_fen")
 # A member's stored years come after all that happened.
@@ -250,7 +234,8 @@ def replay_range(members: Range, wanted: Wanted) -> Replay:
                 found.note(kind, row["id"], _settlement(seq, row, beside, years))
             elif kind == "refund":
                 found.refunds += 1
-                found.note(kind, row["id"], _refund(member, seq, row, beside, years))
+                figures = judged(row, member_id=member, seq=seq, beside=beside.returns, years=years)
+                found.note(kind, row["id"], figures)
             else:
                 place = f"{member}/{row['benefit_year']}"
                 found.note(kind, place, years.ends(row["benefit_year"], row["amounts"]))
@@ -260,7 +245,7 @@ def replay_range(members: Range, wanted: Wanted) -> Replay:
 def _events(members: Range, wanted: Wanted) -> Iterator[Event]:
     streams = [
         _stream(_settlements(wanted), members, "settlement", _SETTLEMENT),
-        _stream(_refunds(wanted), members, "refund", _REFUND),
+        _stream(_refunds(wanted), members, "refund", REFUND_COLUMNS),
     ]
     if wanted.is_open:
         streams.append(_stream(YearToDate.objects.all(), members, "year_to_date", _YEAR))
@@ -285,48 +270,21 @@ class _Beside:
     def __init__(self, chunk: Sequence[Event]) -> None:
         settlements = [row["id"] for _m, _s, kind, row in chunk if kind == "settlement"]
         refunds = [row for _m, _s, kind, row in chunk if kind == "refund"]
-        # A refund is judged by its settlement's shares, wherever that one stands.
-        sold = {*settlements, *(row["settlement_id"] for row in refunds)}
-        self.shares = _by_owner(Share.objects.filter(settlement_id__in=sold), "settlement_id")
-        self.returned = _by_owner(
-            RefundShare.objects.filter(refund_id__in=[row["id"] for row in refunds]), "refund_id"
+        self.shares = by_owner(Share.objects.filter(settlement_id__in=settlements), "settlement_id")
+        self.returns = Returns(
+            [row["id"] for row in refunds], [row["settlement_id"] for row in refunds]
         )
-        # What came back before each, and what the settlement came to then.
-        self.earlier: dict[Any, dict[str, int]] = {}
-        self.standing: dict[Any, Mapping[str, Any] | None] = {}
-        self._follow_returns({row["settlement_id"] for row in refunds})
         self.relatives: dict[Any, dict[str, int]] = {}
         for owner, account, fen in RelativeShare.objects.filter(
             settlement_id__in=settlements
         ).values_list("settlement_id", "account_id", "amount_fen"):
             self.relatives.setdefault(owner, {})[str(account)] = fen
         self.refunded: dict[Any, int] = dict(
-            Refund.objects.filter(settlement_id__in=sold)
+            Refund.objects.filter(settlement_id__in=settlements)
             .order_by()
             .values_list("settlement_id")
             .annotate(fen=Sum("total_fen"))
         )
-
-    def _follow_returns(self, sold: Collection[Any]) -> None:
-        returns = Refund.objects.filter(settlement_id__in=sold).order_by("member_seq")
-        shares = _by_owner(RefundShare.objects.filter(refund__settlement_id__in=sold), "refund_id")
-        so_far: dict[Any, dict[str, int]] = {}
-        rest: dict[Any, Mapping[str, Any] | None] = {}
-        for identifier, owner, result in returns.values_list("id", "settlement_id", "result"):
-            self.earlier[identifier] = dict(so_far.get(owner, {}))
-            if owner in rest:
-                self.standing[identifier] = rest[owner]
-            for payer, fen in shares.get(identifier, {}).items():
-                mine = so_far.setdefault(owner, {})
-                mine[payer] = mine.get(payer, 0) + fen
-            rest[owner] = result
-
-
-def _by_owner(rows: QuerySet[Any], owner: str) -> dict[Any, dict[str, int]]:
-    found: dict[Any, dict[str, int]] = {}
-    for identifier, payer, fen in rows.values_list(owner, "payer", "amount_fen"):
-        found.setdefault(identifier, {})[payer] = fen
-    return found
 
 
 def _settlement(
@@ -362,43 +320,3 @@ def _settlement(
             raise
         before = []
     return [*before, *found]
-
-
-def _refund(
-    member_id: int, seq: int, row: Mapping[str, Any], beside: _Beside, years: MemberYears
-) -> list[Figure]:
-    """Whether a refund returns what stood of its settlement less what stands from then on, to those
-    who paid it."""
-    identifier = row["id"]
-    standing = dict(beside.shares.get(row["settlement_id"], {}))
-    for payer, fen in beside.earlier.get(identifier, {}).items():
-        standing[payer] = standing.get(payer, 0) - fen
-    rest = {each["payer"]: each["amount_fen"] for each in (row["result"] or {}).get("shares", ())}
-    called_for = {
-        payer: standing.get(payer, 0) - rest.get(payer, 0) for payer in {**standing, **rest}
-    }
-    called_for = {payer: fen for payer, fen in called_for.items() if fen}
-    own = {
-        "account_fen": called_for.get("account", 0),
-        "relative_fen": called_for.get("relative_account", 0),
-        "cash_fen": called_for.get("cash", 0),
-    }
-    total = sum(called_for.values())
-    columns = {"total_fen": total, "fund_fen": total - sum(own.values()), **own}
-    found = amounts("", {name: row[name] for name in _MONEY}, columns)
-    found += amounts("share.", beside.returned.get(identifier, {}), called_for)
-    if row["settlement__member_id"] != member_id:
-        found.append(Figure("member", str(member_id), str(row["settlement__member_id"])))
-    if row["settlement__merchant_id"] != row["merchant_id"]:
-        figures = (str(row["merchant_id"]), str(row["settlement__merchant_id"]))
-        found.append(Figure("merchant", *figures))
-    if seq <= row["settlement__member_seq"]:
-        found.append(Figure("member_seq", str(seq), f"over {row['settlement__member_seq']}"))
-    before = beside.standing.get(identifier, row["settlement__result"])
-    years.refunded(
-        seq,
-        benefit_year=row["settlement__benefit_year"],
-        before=(before or {}).get("year_to_date_delta", {}),
-        after=(row["result"] or {}).get("year_to_date_delta", {}),
-    )
-    return found

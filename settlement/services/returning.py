@@ -13,7 +13,14 @@ from messaging.bodies import to_json
 from messaging.days import accounting_month
 from messaging.ids import new_id
 from settlement import benefits, states
-from settlement.models import Refund, RefundLine, RefundShare, RelativeRefund
+from settlement.models import (
+    Refund,
+    RefundLine,
+    RefundShare,
+    RelativeRefund,
+    RestatedShare,
+    Restatement,
+)
 from settlement.selectors.money import MoneyFacts
 from settlement.selectors.standing import Standing, StandingLine
 from settlement.services.acceptance import write_year_to_date
@@ -33,6 +40,19 @@ class ReturnedPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Restated:
+    """A later settlement that comes to `result` once the returned one no longer counts: what each
+    payer and each relative's account gets back for it (fen, less than nothing for one who pays
+    more), and what it counts less. Its payers' parts sum to nothing."""
+
+    settlement_id: UUID
+    result: benefits.Result
+    back: Mapping[str, int]
+    relatives_back: Mapping[int, int]
+    moved: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Return:
     """Everything the writes need."""
 
@@ -40,11 +60,13 @@ class Return:
     parts: tuple[ReturnedPart, ...]
     remaining_fen: Mapping[int, int]
     rest: benefits.Result | None
-    # By payer and by relative's account, in fen; less than nothing for one who pays more.
+    # By payer and by relative's account, in fen, what is restated included; less than nothing for
+    # one who pays more.
     back: Mapping[str, int]
     relatives_back: Mapping[int, int]
-    # What is taken off the year to date.
+    # What is taken off the year to date, by everything together.
     moved: Mapping[str, int]
+    restated: tuple[Restated, ...]
     money: MoneyFacts
     reason: str
     kind: str
@@ -127,7 +149,8 @@ def write_return(desk: Desk, planned: Return) -> UUID:
                 ("refund", "account", "amount_fen"),
                 [(refund_id, *part) for part in sorted(planned.relatives_back.items())],
             )
-        if any(planned.moved.values()):
+        _write_restated(planned, refund_id)
+        if planned.moved:
             stored = planned.money.year_to_date
             write_year_to_date(
                 member_id=found.member_id,
@@ -140,6 +163,33 @@ def write_return(desk: Desk, planned: Return) -> UUID:
         _free_goods(planned)
         outbox.put(topic=POST_REFUND, subject=refund_id, now=desk.now)
     return refund_id
+
+
+def _write_restated(planned: Return, refund_id: UUID) -> None:
+    """What later settlements come to from here on. Their own rows stay as they were accepted."""
+    if not planned.restated:
+        return
+    ids = [new_id() for _ in planned.restated]
+    sql.insert_rows(
+        Restatement,
+        ("id", "refund", "settlement", "result"),
+        [
+            (
+                identifier,
+                refund_id,
+                each.settlement_id,
+                to_json(benefits.result_to_dict(each.result)),
+            )
+            for identifier, each in zip(ids, planned.restated, strict=True)
+        ],
+    )
+    shares = [
+        (identifier, payer, amount_fen)
+        for identifier, each in zip(ids, planned.restated, strict=True)
+        for payer, amount_fen in each.back.items()
+    ]
+    if shares:
+        sql.insert_rows(RestatedShare, ("restatement", "payer", "amount_fen"), shares)
 
 
 def _move_accounts(planned: Return, account_fen: int) -> None:

@@ -22,7 +22,6 @@ from messaging import inbox, sql
 from messaging.days import business_date, moment
 from messaging.refusals import Refusal
 from settlement.requests import ConfirmRequest, ReleaseRequest, ReverseRequest
-from settlement.selectors.presence import NotFound
 from settlement.selectors.slips import slip_was_issued
 from settlement.selectors.standing import Standing, standing
 from settlement.services.closing import hold_day
@@ -180,14 +179,7 @@ def _reverse_if_unconfirmed(settlement_id: UUID, *, now: datetime) -> None:
 
 
 def _locked(desk: Desk, settlement_id: UUID) -> Standing:
-    row = sql.fetch_one(
-        "SELECT member_id, relative_fen FROM settlement_settlement"
-        " WHERE id = %s AND merchant_id = %s",
-        (settlement_id, desk.terminal.merchant_id),
-    )
-    if row is None:
-        raise NotFound(param="settlement_id")
-    lock_for_return(row[0], settlement_id=settlement_id, has_relatives=row[1] > 0)
+    lock_for_return(settlement_id, merchant_id=desk.terminal.merchant_id)
     return standing(settlement_id=settlement_id)
 
 

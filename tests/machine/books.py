@@ -284,7 +284,12 @@ class Books:
             place + 1: 0 if to_nothing else self._left(sale, place, after)
             for place in range(len(sale.goods))
         }
-        rest = result_of_rest(sale.settled, remaining_fen=remaining, original=sale.original)
+        rest = result_of_rest(
+            sale.settled,
+            remaining_fen=remaining,
+            account_fen=sale.original.account_fen,
+            draws=sale.original.relative_draws,
+        )
         back = shares_back(sale.shares, rest)
         if sum(back.values()) <= 0:
             return "refund_whole_only", None

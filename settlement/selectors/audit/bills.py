@@ -51,9 +51,18 @@ _RELATIVES = {
 
 
 def check_bills(report: Report, *, progress: Progress) -> None:
-    """Settlements, then refunds."""
+    """Settlements, then refunds; what a refund restates costs what it cost before."""
     _check(report, "settlement", sign=1, progress=progress)
     _check(report, "refund", sign=-1, progress=progress)
+    for identifier, amount_fen in sql.fetch(
+        "SELECT restatement_id, sum(amount_fen) FROM settlement_restatedshare"
+        " GROUP BY restatement_id HAVING sum(amount_fen) <> 0 ORDER BY restatement_id LIMIT 100",
+        kinds=("uuid", None),
+    ):
+        report["legs"].found(
+            _("restatement %(id)s moves %(fen)s fen out of nowhere")
+            % {"id": identifier, "fen": int(amount_fen)}
+        )
 
 
 def _check(report: Report, kind: str, *, sign: int, progress: Progress) -> None:

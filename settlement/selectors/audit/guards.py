@@ -17,6 +17,8 @@ _APPEND_ONLY = (
     "settlement_relativeshare",
     "settlement_refundline",
     "settlement_relativerefund",
+    "settlement_restatement",
+    "settlement_restatedshare",
 )
 _TO_BE_SEALED = ("settlement_ledgertransaction", "settlement_ledgertransaction_is_to_be_sealed")
 

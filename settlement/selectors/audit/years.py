@@ -38,30 +38,45 @@ def check_years(report: Report, *, progress: Progress) -> None:
     done = 0
     for member_id, bills in itertools.groupby(_bills(), key=lambda row: row[0]):
         years: dict[int, Amounts] = {}
-        for place, bill in enumerate(bills, start=1):
-            if done % 1_000 == 0:
-                progress(_("years to date"), done, total)
-            done += 1
-            _check_place(report, member_id=member_id, expected=place, seq=bill[1])
-            _count(years, bill)
+        place = 0
+        for bill in bills:
+            *counts, is_own = bill
+            if is_own:
+                place += 1
+                if done % 1_000 == 0:
+                    progress(_("years to date"), done, total)
+                done += 1
+                _check_place(report, member_id=member_id, expected=place, seq=bill[1])
+            _count(years, tuple(counts))
         _compare(report, member_id, years, stored.take(member_id))
 
 
 def _bills() -> Iterator[tuple[Any, ...]]:
     """Member, number, year, what counts from it on, what no longer does, what it was computed from,
-    its stay."""
+    its stay, and whether the number is its own: what a return restates goes by the return's."""
     delta, before, stay = _json("s.result", "s.inputs")
     rest, _before, _stay = _json("r.result", "s.inputs")
-    earlier, _before, _stay = _json("e.result", "s.inputs")
+    again, _before, _stay = _json("x.result", "s.inputs")
+    # A return takes back what its settlement counted until then, and leaves what its rest does; for
+    # a settlement that it restates it does likewise.
+    earlier = (
+        f"coalesce((SELECT {_json('e.result', 's.inputs')[0]} FROM ("
+        "SELECT o.member_seq AS seq, o.result FROM settlement_refund o"
+        " WHERE o.settlement_id = s.id UNION ALL SELECT o.member_seq, p.result"
+        " FROM settlement_restatement p JOIN settlement_refund o ON o.id = p.refund_id"
+        f" WHERE p.settlement_id = s.id) AS e WHERE e.seq < r.member_seq"
+        f" ORDER BY e.seq DESC LIMIT 1), {delta})"
+    )
     return stream(
-        f"SELECT s.member_id, s.member_seq, s.benefit_year, {delta}, '{{}}', {before}, {stay}"
+        f"SELECT s.member_id, s.member_seq, s.benefit_year, {delta}, '{{}}', {before}, {stay}, 1"
         " FROM settlement_settlement s"
-        # A return takes back what its settlement counted until then, and leaves what its rest does.
         f" UNION ALL SELECT r.member_id, r.member_seq, s.benefit_year, coalesce({rest}, '{{}}'),"
-        f" coalesce((SELECT {earlier} FROM settlement_refund e"
-        " WHERE e.settlement_id = r.settlement_id AND e.member_seq < r.member_seq"
-        f" ORDER BY e.member_seq DESC LIMIT 1), {delta}), '{{}}', ''"
+        f" {earlier}, '{{}}', '', 1"
         " FROM settlement_refund r JOIN settlement_settlement s ON s.id = r.settlement_id"
+        f" UNION ALL SELECT r.member_id, r.member_seq, s.benefit_year, {again}, {earlier},"
+        " '{}', '', 0 FROM settlement_restatement x"
+        " JOIN settlement_refund r ON r.id = x.refund_id"
+        " JOIN settlement_settlement s ON s.id = x.settlement_id"
         " ORDER BY 1, 2"
     )
 

@@ -1,0 +1,113 @@
+"""What a return does to the bills of the year that came after it (`refund_with_later`).
+
+A bill was worked out from what earlier bills had counted. When one of those comes back, each later
+bill is priced again, in the order in which they were settled, from the year to date that it would
+then have found. Accounts may give what they gave, and of what the return itself gives back to the
+member's own account as much as a later bill would have taken; no other money of theirs is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from settlement.benefits.canonical import trace_hash
+from settlement.benefits.restating import Settled
+from settlement.benefits.returning import result_of_rest, shares_back, shares_of
+from settlement.benefits.values import Result
+
+
+@dataclass(frozen=True, slots=True)
+class StandingBill:
+    """A bill of which something stands: its lines' remaining fen by number, and what it comes to
+    now. `gave` is the result whose parts of accounts were really paid."""
+
+    settled: Settled
+    remaining_fen: Mapping[int, int]
+    result: Result
+    gave: Result
+
+    def settled_from(self, year_to_date: Mapping[str, int]) -> Settled:
+        """The bill as it would be settled from another year to date."""
+        return Settled(
+            self.settled.policy, {**self.settled.inputs, "year_to_date": dict(year_to_date)}
+        )
+
+
+def year_before(result: Result) -> dict[str, int]:
+    """The year to date that a result was worked out from, by accumulator, without zeros."""
+    before = {
+        name: amount - result.year_to_date_delta.get(name, 0)
+        for name, amount in result.year_to_date_after.items()
+    }
+    return {name: amount for name, amount in before.items() if amount}
+
+
+def counted_less(before: Result | None, after: Result | None) -> dict[str, int]:
+    """What the year to date loses, by accumulator, when a bill comes to `after` in place of
+    `before`; less than nothing where it counts more from now on."""
+    old = {} if before is None else before.year_to_date_delta
+    new = {} if after is None else after.year_to_date_delta
+    found = {name: old.get(name, 0) - new.get(name, 0) for name in {**old, **new}}
+    return {name: amount for name, amount in found.items() if amount}
+
+
+def rest_of(bill: StandingBill, *, remaining_fen: Mapping[int, int]) -> Result | None:
+    """The bill with so much of each line, from the year to date that it counts from; None when
+    nothing of it is left. Raises as `result_of_rest`."""
+    return result_of_rest(
+        bill.settled_from(year_before(bill.result)),
+        remaining_fen=remaining_fen,
+        account_fen=bill.gave.account_fen,
+        draws=bill.gave.relative_draws,
+    )
+
+
+def restated_after(
+    bills: Sequence[StandingBill], *, moved: Mapping[str, int], account_fen: int
+) -> tuple[Result | None, ...]:
+    """What each bill comes to once `moved` no longer counts before the first of them; None for one
+    that the year to date does not concern. `account_fen` is what the return gives back to the
+    member's own account.
+
+    What a bill counts more or less from then on goes on to the next. Raises BenefitsError when one
+    of them can no longer be priced.
+    """
+    found: list[Result | None] = []
+    gone, spare_fen = dict(moved), max(0, account_fen)
+    for bill in bills:
+        result: Result | None = None
+        if bill.result.reads_year_to_date and any(gone.values()):
+            before = year_before(bill.result)
+            # A correction from outside the bills may have lowered the year below what they count.
+            less = {
+                name: max(0, before.get(name, 0) - gone.get(name, 0)) for name in {**before, **gone}
+            }
+            result = result_of_rest(
+                bill.settled_from(less),
+                remaining_fen=bill.remaining_fen,
+                account_fen=bill.result.account_fen + spare_fen,
+                draws=bill.result.relative_draws,
+            )
+            assert result is not None
+            spare_fen -= result.account_fen - bill.result.account_fen
+            for name, amount in counted_less(bill.result, result).items():
+                gone[name] = gone.get(name, 0) + amount
+        found.append(result)
+    return tuple(found)
+
+
+def concerns(bill: StandingBill, result: Result) -> bool:
+    """Whether somebody pays another part of the bill, or it counts otherwise, under `result`."""
+    return bool(shares_back(shares_of(bill.result), result) or counted_less(bill.result, result))
+
+
+def same_figures(one: Result | None, other: Result | None) -> bool:
+    """Whether two results agree in every figure, in what they were worked out from included."""
+    if one is None or other is None:
+        return one is other
+    return (
+        trace_hash(one) == trace_hash(other)
+        and one.year_to_date_after == other.year_to_date_after
+        and one.reads_year_to_date == other.reads_year_to_date
+    )
