@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from settlement import benefits, states
-from settlement.benefits.restating import Settled
+from settlement.benefits.restating import Settled, restated, with_lines
 from settlement.benefits.returning import remaining_amount, result_of_rest, shares_back
 
 POLICY = benefits.load_policy(
@@ -66,12 +66,20 @@ class Sale:
     original: benefits.Result
     shares: dict[str, int]
     delta: dict[str, int]
+    # The year to date it counts from, which a restatement changes, and what accounts may give of
+    # what remains of it.
+    year: dict[str, int]
+    account_fen: int
     returned: list[int]
     state: str
     confirm_by: int | None = None
     is_confirmed: bool = False
     is_reversed: bool = False
     returns: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def counts_on_the_year(self) -> bool:
+        return self.standing_fen > 0 and self.original.reads_year_to_date
 
     @property
     def standing_fen(self) -> int:
@@ -83,15 +91,17 @@ class Books:
     """All of it. An act answers its refusal's code, or "ok", and what it came to."""
 
     people: list[Person]
+    with_later: str = "stand"
     now: int = 0
     quotes: list[Quoted] = field(default_factory=list)
     sales: list[Sale] = field(default_factory=list)
     ledger: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def opened(cls, categories: Sequence[str]) -> "Books":
-        """Somebody of each category, with money on the account."""
-        return cls([Person(category) for category in categories])
+    def opened(cls, categories: Sequence[str], with_later: str = "stand") -> "Books":
+        """Somebody of each category, with money on the account; what a return does to later
+        settlements of the year."""
+        return cls([Person(category) for category in categories], with_later)
 
     # ------------------------------------------------------------ pricing
 
@@ -109,7 +119,7 @@ class Books:
                 filings=(benefits.Filing("chronic", "M03900"),),
                 sex="female",
             ),
-            "site": benefits.Site("pharmacy", 0, "P37030099001", "370300"),
+            "site": benefits.Site("pharmacy", 0, f"P3703009900{1 + (till == 2)}", "370300"),
             "bill": benefits.Bill(
                 kind=kind,
                 disease_code="M03900" if kind == "chronic" else None,
@@ -240,6 +250,8 @@ class Books:
                 result,
                 _shares(result),
                 dict(result.year_to_date_delta),
+                dict(settled.inputs["year_to_date"]),
+                result.account_fen,
                 [0] * len(goods),
                 line.next,
                 None if within_s is None else self.now + within_s,
@@ -284,28 +296,80 @@ class Books:
             place + 1: 0 if to_nothing else self._left(sale, place, after)
             for place in range(len(sale.goods))
         }
-        rest = result_of_rest(
-            sale.settled,
-            remaining_fen=remaining,
-            account_fen=sale.original.account_fen,
-            draws=sale.original.relative_draws,
-        )
+        rest = self._priced(sale, remaining, sale.year, sale.account_fen)
         back = shares_back(sale.shares, rest)
         if sum(back.values()) <= 0:
             return "refund_whole_only", None
+        counted = dict(rest.year_to_date_delta) if rest else {}
+        gone = Counter(sale.delta)
+        gone.subtract(counted)
+        rule = "stand" if kind == "reversal" else self.with_later
+        place = next(number for number, each in enumerate(self.sales) if each is sale)
+        later = [
+            each
+            for each in self.sales[place + 1 :]
+            if each.person == sale.person and each.counts_on_the_year and any(gone.values())
+        ]
+        if rule == "last_first" and any(
+            gone[name] for each in later for name, fen in each.year.items() if fen
+        ):
+            return "refund_last_first", None
+        restated = self._restated(later, gone, back) if rule == "restate" else []
         if any(amount < 0 for amount in back.values()):
             return "refund_needs_payment", None
         line = states.transition("refund", states.NOTHING, "accept", who="till")
         who = self.people[sale.person]
         who.account_fen += back.get("account", 0)
-        counted = dict(rest.year_to_date_delta) if rest else {}
-        for name in {*sale.delta, *counted}:
-            who.year[name] += counted.get(name, 0) - sale.delta.get(name, 0)
+        who.year.subtract(gone)
         sale.delta = counted
         sale.shares = _shares(rest) if rest else {}
         sale.returned = after
+        for each, year, result in restated:
+            each.year, each.account_fen = year, result.account_fen
+            each.shares, each.delta = _shares(result), dict(result.year_to_date_delta)
         sale.returns.append({"state": line.next, "kind": kind, "back": back})
         return "ok", back
+
+    @staticmethod
+    def _priced(
+        sale: Sale, remaining: dict[int, int], year: dict[str, int], account_fen: int
+    ) -> benefits.Result | None:
+        """What so much of a sale's lines comes to from a year to date."""
+        inputs: benefits.CalculationInputs = {**sale.settled.inputs, "year_to_date": year}
+        return result_of_rest(
+            Settled(sale.settled.policy, inputs),
+            remaining_fen=remaining,
+            account_fen=account_fen,
+            draws=(),
+        )
+
+    def _restated(
+        self, later: Sequence[Sale], gone: Counter[str], back: dict[str, int]
+    ) -> list[tuple[Sale, dict[str, int], benefits.Result]]:
+        """Each later sale from the year it would have found, with that year; `gone` and `back` take
+        in what they count and cost otherwise."""
+        found = []
+        spare = back.get("account", 0)
+        for sale in later:
+            year = {
+                name: max(0, sale.year.get(name, 0) - gone[name]) for name in {*sale.year, *gone}
+            }
+            remaining = {
+                number: self._left(sale, number - 1, sale.returned)
+                for number in range(1, len(sale.goods) + 1)
+            }
+            was = sale.shares.get("account", 0)
+            result = self._priced(sale, remaining, year, was + spare)
+            assert result is not None
+            spare += was - result.account_fen
+            gone.update(sale.delta)
+            gone.subtract(result.year_to_date_delta)
+            for payer, fen in shares_back(sale.shares, result).items():
+                back[payer] = back.get(payer, 0) + fen
+            found.append((sale, year, result))
+        for payer in [payer for payer, fen in back.items() if not fen]:
+            del back[payer]
+        return found
 
     def reverse(self, index: int) -> tuple[str, Any]:
         """Withdraw a settlement whose answer was lost."""
@@ -367,6 +431,26 @@ class Books:
 
     # ------------------------------------------------------------ what must hold
 
+    def _as_if_never_bought(self, own: Sequence[Sale], number: int) -> list[str]:
+        """Where returns restate, the pool pays what it would pay had nothing of what came back been
+        bought. A reversal restates nothing, so it ends the comparison."""
+        if self.with_later != "restate" or any(sale.is_reversed for sale in own):
+            return []
+        standing = [sale for sale in own if sale.standing_fen]
+        bills = []
+        for sale in standing:
+            remaining = {
+                place + 1: self._left(sale, place, sale.returned)
+                for place in range(len(sale.goods))
+            }
+            bills.append(with_lines(sale.settled, amounts_fen=remaining))
+        results = restated(bills, year_to_date={})
+        return [
+            f"of {number} a pool pays {sale.shares.get('pool', 0)} for {result.share('pool')}"
+            for sale, result in zip(standing, results, strict=True)
+            if sale.shares.get("pool", 0) != result.share("pool")
+        ]
+
     def wrong(self) -> list[str]:
         """Everything that does not hold, a sentence each."""
         found = []
@@ -392,6 +476,7 @@ class Books:
             ]
             if len(live) > 1:
                 found.append(f"{len(live)} live quotes of {number} read the year")
+            found += self._as_if_never_bought(own, number)
         for sale in self.sales:
             standing = sum(
                 self._left(sale, place, sale.returned) for place in range(len(sale.goods))

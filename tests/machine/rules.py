@@ -15,7 +15,9 @@ _GOODS = st.lists(
 ).map(tuple)
 _KINDS = st.sampled_from(["chronic", "chronic", "pharmacy_account"])
 _PEOPLE = st.integers(0, 1)
-_TILLS = st.integers(0, 1)
+# Two of one pharmacy, one of another.
+_TILLS = st.integers(0, 2)
+_WITH_LATER = st.sampled_from(["stand", "last_first", "restate"])
 _ANY = st.integers(0, 10_000)
 
 
@@ -25,6 +27,7 @@ class MoneyMachine(RuleBasedStateMachine):
     reached: ClassVar[Counter[str]] = Counter()
     pairs: ClassVar[Counter[tuple[str, str]]] = Counter()
     refusals: ClassVar[Counter[str]] = Counter()
+    begun: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,12 +35,15 @@ class MoneyMachine(RuleBasedStateMachine):
         self.books: Books
         self.other: Any = None
 
-    @initialize(categories=st.tuples(*[st.sampled_from(["active", "retired"])] * 2))
-    def open_the_books(self, categories: tuple[str, str]) -> None:
-        self.books = Books.opened(categories)
-        self.other = self.second(categories)
+    @initialize(
+        categories=st.tuples(*[st.sampled_from(["active", "retired"])] * 2), with_later=_WITH_LATER
+    )
+    def open_the_books(self, categories: tuple[str, str], with_later: str) -> None:
+        self.books = Books.opened(categories, with_later)
+        self.other = self.second(categories, with_later)
+        self.begun[with_later] += 1
 
-    def second(self, categories: tuple[str, str]) -> Any:
+    def second(self, categories: tuple[str, str], with_later: str) -> Any:
         """Another backend to compare with, or none."""
         return None
 
@@ -152,6 +158,7 @@ def report(machine: type[MoneyMachine]) -> list[str]:
         if not machine.pairs[first, second]
     ]
     return [
+        "under: " + ", ".join(f"{name} {n}" for name, n in sorted(machine.begun.items())),
         "rules: " + ", ".join(f"{name} {machine.reached[name]}" for name in ACTS),
         f"pairs: {len(ACTS) ** 2 - len(missing)} of {len(ACTS) ** 2}",
         *([f"not reached: {', '.join(missing)}"] if missing else []),

@@ -10,21 +10,51 @@ from uuid import uuid4
 import time_machine
 from django.db import OperationalError
 
+from merchants import services as merchants
+from merchants.models import Merchant
 from messaging import outbox
-from settlement.models import Account, Settlement, YearToDate
+from settlement.models import Account, Policy, Settlement, YearToDate
+from settlement.selectors.rules import compiled_policy
 from settlement.services.reversals import reverse_overdue
 from tests.machine.books import Goods
-from tests.world import Reply, Till, World
+from tests.world import AREA, ITEMS, SINCE, Reply, Till, World
 from voucher.models import Filing, Member
 
 START = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 
 
+def second_pharmacy() -> Merchant:
+    """Another pharmacy of the city, with the same shelves."""
+    merchant = merchants.register_merchant(
+        code="P37030099002",
+        name="测试二药房",
+        kind="pharmacy",
+        area_code=AREA,
+        agreement_number="T-P-2",
+        agreement_from=SINCE,
+        capabilities=["chronic", "pharmacy_account"],
+    )
+    shelves = [
+        merchants.ItemInput(
+            code=code, barcode=barcode, name=name, unit_price=price, national_code=national
+        )
+        for code, barcode, name, price, national in ITEMS
+    ]
+    merchants.save_items(merchant_id=merchant.pk, items=shelves)
+    return merchant
+
+
 class Services:
     """The same acts as `books.Books`; everybody in it is new, so a database may be used again."""
 
-    def __init__(self, world: World, tills: Sequence[Till], categories: Sequence[str]) -> None:
+    def __init__(
+        self, world: World, tills: Sequence[Till], categories: Sequence[str], with_later: str
+    ) -> None:
         self.world = world
+        Policy.objects.filter(pk=world.policy.pk).update(
+            text=f'refund_with_later = "{with_later}"\n{world.policy.text}'
+        )
+        compiled_policy.cache_clear()
         self.tills = tills
         self.clock = time_machine.travel(START, tick=False)
         self.time = self.clock.start()
@@ -105,7 +135,8 @@ class Services:
 
     def reverse(self, index: int) -> tuple[str, Any]:
         _settlement_id, key, till = self.sales[index]
-        reply = self.tills[1 - till].post("reversals", {"original_key": key})
+        # From the other terminal of the same pharmacy, where it has one.
+        reply = self.tills[(1, 0, 2)[till]].post("reversals", {"original_key": key})
         return self._outcome(reply)[0], None
 
     def know(self, index: int) -> tuple[str, Any]:

@@ -12,7 +12,7 @@ from settlement.selectors.money import MoneyFacts
 from settlement.services import acceptance, returning
 from tests.machine.books import Books
 from tests.machine.rules import ACTS, MoneyMachine, report
-from tests.machine.services import Services
+from tests.machine.services import Services, second_pharmacy
 from tests.world import World
 
 ON_THE_MODEL = int(os.environ.get("MACHINE_EXAMPLES", "300"))
@@ -43,7 +43,7 @@ def run(
 def fresh(base: type[MoneyMachine] = MoneyMachine) -> type[MoneyMachine]:
     """A machine with counters of its own."""
     counters: dict[str, Any] = {
-        name: type(getattr(base, name))() for name in ("reached", "pairs", "refusals")
+        name: type(getattr(base, name))() for name in ("reached", "pairs", "refusals", "begun")
     }
     return type("Machine", (base,), counters)
 
@@ -59,11 +59,11 @@ def test_the_model_keeps_every_fen_whatever_comes_in_whatever_order() -> None:
 
 def with_services(world: World) -> type[MoneyMachine]:
     """The model and the product, side by side."""
-    tills = [world.till(name="machine 1"), world.till(name="machine 2")]
+    tills = [*(world.till(name=f"machine {n}") for n in (1, 2)), world.till(second_pharmacy())]
 
     class Both(fresh()):  # type: ignore[misc]
-        def second(self, categories: tuple[str, str]) -> Services:
-            return Services(world, tills, categories)
+        def second(self, categories: tuple[str, str], with_later: str) -> Services:
+            return Services(world, tills, categories, with_later)
 
         def teardown(self) -> None:
             if self.other is not None:
