@@ -48,6 +48,78 @@ BENEFITS = [
 ]
 
 
+# A city where later bills are priced again when an earlier one comes back.
+RESTATES = """
+format = 1
+version = "RESTATES"
+area = "370300"
+title = { zh = "重算", en = "Restates" }
+effective_from = 2010-01-01
+rounding = "half_up"
+refund_with_later = "restate"
+
+[benefit_year]
+starts = "01-01"
+source = "assumption"
+
+[kinds]
+outpatient = { zh = "门诊", en = "outpatient" }
+pharmacy_account = { zh = "药店", en = "pharmacy" }
+
+[catalogue]
+order = ["out_of_scope", "over_limit", "first_pay", "away_first_pay"]
+source = "assumption"
+
+[[layer]]
+name = "pool"
+title = { zh = "统筹", en = "Pool" }
+payer = "pool"
+base = ["in_range"]
+source = "assumption"
+
+[[layer.deductible]]
+amount = 500
+per = "year"
+counts_in = "own.deductible"
+source = "assumption"
+
+[[layer.rate]]
+rate = "80%"
+source = "assumption"
+
+[[layer.cap]]
+amount = 1000
+per = "year"
+counts_in = "pool.paid"
+source = "assumption"
+
+[layer.counts]
+base = "pool.base"
+
+[[layer]]
+name = "account"
+title = { zh = "个人账户", en = "Account" }
+payer = "account"
+base = ["unpaid"]
+source = "assumption"
+
+[[layer.rate]]
+rate = "100%"
+source = "assumption"
+
+[[layer]]
+name = "relatives"
+title = { zh = "家庭共济", en = "Relatives" }
+payer = "relative_account"
+base = ["unpaid"]
+source = "assumption"
+
+[[layer.rate]]
+rate = "100%"
+source = "assumption"
+"""
+
+
 @contextmanager
 def today(year: int, month: int, day: int) -> Iterator[None]:
     """Half past ten of a Beijing day."""

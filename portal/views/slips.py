@@ -25,6 +25,7 @@ from messaging.refusals import Refusal
 from portal.roles import roles_of
 from portal.slip_pdf import slip_pdf
 from settlement import benefits
+from settlement.benefits.naming import word
 from settlement.selectors.presence import NotFound
 from settlement.selectors.records import current_language
 from settlement.selectors.relatives import holders_of, member_owns
@@ -77,7 +78,15 @@ def page(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
     member = roles_of(request.user).member
     is_theirs = member is not None and member_owns(settlement_id, member.pk)
     holders = holders_of(settlement_id) if is_theirs and found["slip"]["relative_fen"] else []
-    return render(request, "portal/slip.html", {**found, "holders": holders})
+    counts_now = None
+    if restated := found["current"]["restated"]:
+        spoken = current_language()
+        counts_now = [
+            {"title": word(each["payer"], language=spoken), **each}
+            for each in restated[-1]["shares"]
+        ]
+    told = {"holders": holders, "counts_now": counts_now}
+    return render(request, "portal/slip.html", {**found, **told})
 
 
 @require_GET

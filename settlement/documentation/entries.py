@@ -284,8 +284,10 @@ ENTRIES: dict[str, Entry] = {
         "By the settlement's id; no scan is needed. Without `lines` whatever is left of it comes "
         "back; with them, each line whole, or so much of its `quantity`, or so many fen of it. "
         "What remains is priced again as of the settlement, so parts in any order end alike. Give "
-        "the cash part back when this is accepted. `would_differ` names later settlements that "
-        "would have come to other figures; they stand.",
+        "the cash part back when this is accepted. Later settlements of the year follow the area's "
+        "rules: they stand, and `would_differ` names those that would have come to other figures; "
+        "or they have to come back first; or they count anew, and what that changes is part of "
+        "this return (`restated`).",
         (
             "not_found",
             "already_refunded",

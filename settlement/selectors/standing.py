@@ -136,8 +136,12 @@ def bill_of(
         if remaining_fen is None
         else remaining_fen,
         result=benefits.result_from_dict(turn.result),
-        gave=benefits.result_from_dict(turn.gave or result),
+        gave=benefits.result_from_dict(_gave(turn, result)),
     )
+
+
+def _gave(turn: Turn, result: dict[str, Any]) -> dict[str, Any]:
+    return turn.gave or result
 
 
 def turns_of(settlement_ids: Collection[UUID]) -> dict[UUID, Turn]:

@@ -20,6 +20,7 @@ from messaging.days import moment
 from messaging.refusals import Refusal, TryAgain
 from settlement import benefits, money
 from settlement.benefits.following import concerns, counted_less, rest_of, restated_after
+from settlement.benefits.policy import RefundWithLater
 from settlement.benefits.returning import draws_back, shares_back, shares_of
 from settlement.requests import RefundRequest, ReturnedLine
 from settlement.selectors.later import Later, holders_of, later_settlements
@@ -250,12 +251,8 @@ def _later(
     found: Standing, *, moved: Mapping[str, int], account_fen: int, kind: str
 ) -> tuple[list[UUID], tuple[Restated, ...]]:
     """Which later settlements would come to other figures and stand all the same, and those that
-    are restated. Raises RefundLastFirst.
-
-    A reversal is never held up and asks nobody for anything, so they stand whatever the policy
-    says: what is withdrawn counts as never made, and its client may be gone.
-    """
-    rule = "stand" if kind == "reversal" else found.policy.refund_with_later
+    are restated. Raises RefundLastFirst."""
+    rule = rule_of(found, kind)
     if not moved:
         return [], ()
     later = later_settlements(found, limit=MOST_NAMED if rule == "stand" else None)
@@ -267,6 +264,13 @@ def _later(
     if rule == "restate":
         return [], _restated(later, moved=moved, account_fen=account_fen)
     return [each.settlement_id for each in later if _would_differ(each, moved, account_fen)], ()
+
+
+def rule_of(found: Standing, kind: str) -> RefundWithLater:
+    """What a return does to later settlements: what the policy says, but for a reversal. That one
+    is never held up and asks nobody for anything, so they stand: what is withdrawn counts as never
+    made, and its client may be gone."""
+    return "stand" if kind == "reversal" else found.policy.refund_with_later
 
 
 def _last_first(later: Later) -> RefundLastFirst:

@@ -147,9 +147,13 @@ def reverse_overdue(*, now: datetime, limit: int) -> int:
         kinds=("uuid",),
     )
     for (settlement_id,) in overdue:
-        with transaction.atomic(durable=True):
-            hold_day(business_date(now))
-            _reverse_if_unconfirmed(settlement_id, now=now)
+        try:
+            with transaction.atomic(durable=True):
+                hold_day(business_date(now))
+                _reverse_if_unconfirmed(settlement_id, now=now)
+        except Refusal as refusal:
+            # Nobody is there to be told, and neither the others nor posting may wait for it.
+            log.error("settlement %s cannot be reversed: %s", settlement_id, refusal.code)
     return len(overdue)
 
 

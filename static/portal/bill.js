@@ -360,6 +360,13 @@ export class Bill {
         heading,
         h("p", { class: "figure" }, yuan(refund.total_fen)),
         h("p", {}, gettext("Each payer gets its part back; hand back the cash.")),
+        refund.restated.length
+          ? h(
+              "p",
+              { class: "note" },
+              gettext("Later bills of this person count anew by the area's rules; what that changes is in these amounts."),
+            )
+          : null,
         shareList({ ...refund, ...sums(refund) }),
         this.next
           ? h(

@@ -16,7 +16,7 @@ from settlement.models import (
     Settlement,
     TraceCode,
 )
-from tests.city import City, item, share_account
+from tests.city import RESTATES, City, item, share_account, today
 from tests.ledger_checks import assert_sound, balances
 from tests.races.rivals import at_once, between_statements, forced, lose_connection, member_locked
 from tests.rows import added, counts
@@ -543,3 +543,30 @@ def test_a_family_that_shares_one_account_at_three_tills_spends_it_once() -> Non
     assert sum(balances().values()) == 0
     assert Settlement.objects.filter(cash_fen__gt=0).exists()
     finish(city.world, opening)
+
+
+def test_a_relative_who_paid_while_a_return_was_on_its_way_is_waited_for_and_asked_again() -> None:
+    with today(2026, 11, 10):
+        city = City.made("370300", text=RESTATES)
+        holder, member = city.person(1), city.person(2, balance_fen=0)
+        share_account(holder, member)
+        hospital, pharmacy = city.hospital_till(), city.pharmacy_till()
+        opening = balances()
+        visit = city.visit(hospital, member, kind="outpatient")
+        city.fees(hospital, visit, item("XA01", 1_750))
+        bill = {"visit_id": visit, "benefit_kind": "outpatient"}
+        first = hospital.post("settlements", {**bill, "relative_limit_fen": 0})
+        wish = {"settlement_id": first["settlement_id"], "reason": "returned"}
+        give_back = partial(hospital.post, "refunds", wish, key="return")
+        race = forced(
+            give_back,
+            lambda: spend(city, pharmacy, member, 600),
+            before="FROM voucher_member",
+        )
+        assert not race.second_waited
+        assert race.second.status == 201, race.second.text
+        # It had locked the people it knew of; nothing is done, and the same key may come again.
+        assert race.first.status == 503
+        assert not Refund.objects.exists()
+        assert give_back()["restated"][0]["settlement_id"] == race.second["settlement_id"]
+        finish(city.world, opening)

@@ -16,95 +16,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from settlement.benefits import inputs_from
-from settlement.benefits.following import StandingBill, restated_after
+from settlement.benefits.following import StandingBill, counted_less, restated_after
 from settlement.benefits.restating import Settled, restated
-from settlement.models import Account, Posting, Refund, Restatement, Settlement, YearToDate
+from settlement.models import (
+    Account,
+    Posting,
+    Refund,
+    RefundLine,
+    Restatement,
+    Settlement,
+    YearToDate,
+)
 from settlement.selectors.relatives import paid_for_relatives
 from settlement.selectors.rules import compiled_policy
 from settlement.services.replaying import Wanted, replay
 from settlement.services.reversals import reverse_overdue
-from tests.city import City, item, paid, share_account, today
+from tests.city import RESTATES, City, item, paid, share_account, today
 from tests.ledger_checks import assert_sound, balances
 from tests.settlement.benefits_worlds import worlds
 from tests.settlement.test_benefits_restating import EXAMPLES, year_of
+from tests.settlement.test_ledger_audit import guards_down
 from tests.world import Reply, Till
 from voucher.models import Member
-
-POLICY = """
-format = 1
-version = "RESTATES"
-area = "370300"
-title = { zh = "重算", en = "Restates" }
-effective_from = 2010-01-01
-rounding = "half_up"
-refund_with_later = "restate"
-
-[benefit_year]
-starts = "01-01"
-source = "assumption"
-
-[kinds]
-outpatient = { zh = "门诊", en = "outpatient" }
-pharmacy_account = { zh = "药店", en = "pharmacy" }
-
-[catalogue]
-order = ["out_of_scope", "over_limit", "first_pay", "away_first_pay"]
-source = "assumption"
-
-[[layer]]
-name = "pool"
-title = { zh = "统筹", en = "Pool" }
-payer = "pool"
-base = ["in_range"]
-source = "assumption"
-
-[[layer.deductible]]
-amount = 500
-per = "year"
-counts_in = "own.deductible"
-source = "assumption"
-
-[[layer.rate]]
-rate = "80%"
-source = "assumption"
-
-[[layer.cap]]
-amount = 1000
-per = "year"
-counts_in = "pool.paid"
-source = "assumption"
-
-[layer.counts]
-base = "pool.base"
-
-[[layer]]
-name = "account"
-title = { zh = "个人账户", en = "Account" }
-payer = "account"
-base = ["unpaid"]
-source = "assumption"
-
-[[layer.rate]]
-rate = "100%"
-source = "assumption"
-
-[[layer]]
-name = "relatives"
-title = { zh = "家庭共济", en = "Relatives" }
-payer = "relative_account"
-base = ["unpaid"]
-source = "assumption"
-
-[[layer.rate]]
-rate = "100%"
-source = "assumption"
-"""
 
 
 @pytest.fixture
 def city(db: None) -> Iterator[City]:
     with today(2026, 11, 10):
-        yield City.made("370300", text=POLICY)
+        yield City.made("370300", text=RESTATES)
 
 
 def buy(city: City, till: Till, member: Member, *yuan: int, **more: Any) -> Reply:
@@ -151,6 +90,7 @@ def test_a_later_bill_bears_the_deductible_and_the_one_return_evens_it_out(city:
     assert paid(later) == {"pool": 24_000, "cash": 6_000}
     refund = give_back(hospital, first)
     # Without the first, all 300 of the later one are her own, and the account would have given it.
+    assert paid(refund) == {"pool": 32_000, "account": 20_000, "cash": 8_000}
     assert refund["restated"] == [
         {
             "settlement_id": later["settlement_id"],
@@ -161,7 +101,6 @@ def test_a_later_bill_bears_the_deductible_and_the_one_return_evens_it_out(city:
             ],
         }
     ]
-    assert paid(refund) == {"pool": 32_000, "account": 20_000, "cash": 8_000}
     assert (refund["total_fen"], refund["would_differ"]) == (60_000, [])
     assert year(member) == {"own.deductible": 30_000, "pool.base": 30_000}
     city.world.post_everything()
@@ -219,12 +158,12 @@ def test_what_one_later_bill_counts_anew_goes_on_to_the_next(city: City) -> None
         {"pool": 32_000, "cash": 8_000},
     ]
     refund = give_back(till, first)
+    # The second bears 400, the third the 100 that are left of the deductible.
+    assert paid(refund) == {"pool": 24_000 + 8_000, "cash": 40_000 - 24_000 - 8_000}
     assert [each["settlement_id"] for each in refund["restated"]] == [
         second["settlement_id"],
         third["settlement_id"],
     ]
-    # The second bears 400, the third the 100 that are left of the deductible.
-    assert paid(refund) == {"pool": 24_000 + 8_000, "cash": 40_000 - 24_000 - 8_000}
     replayed()
 
 
@@ -433,3 +372,137 @@ def test_under_any_policy_later_bills_restated_are_the_year_without_the_first(wo
         found = result or old
         assert found.shares == wanted.shares
         assert found.year_to_date_delta == wanted.year_to_date_delta
+
+
+def test_a_part_of_a_restated_bill_comes_back_from_what_it_was_restated_to(city: City) -> None:
+    member = city.person(1, balance_fen=50_000)
+    opening = balances()
+    till = city.hospital_till()
+    first = buy(city, till, member, 600)
+    later = buy(city, till, member, 200, 100)
+    assert paid(later) == {"pool": 24_000, "cash": 6_000}
+    # The account gives all 300 of the later one now.
+    assert paid(give_back(till, first))["account"] == 20_000
+    assert paid(give_back(till, later, 2)) == {"account": 10_000}
+    assert paid(give_back(till, later)) == {"account": 20_000}
+    city.world.post_everything()
+    assert_sound(opening=opening)
+    replayed()
+    assert balances() == opening
+
+
+# ------------------------------------------------------------------ what a replay finds
+
+
+def test_a_replay_names_a_restatement_that_somebody_changed(city: City) -> None:
+    member = city.person(1, balance_fen=0)
+    till = city.hospital_till()
+    first, later = buy(city, till, member, 600), buy(city, till, member, 300)
+    refund = give_back(till, first)
+    replayed()
+    row = Restatement.objects.get(settlement=later["settlement_id"])
+    with guards_down():
+        Restatement.objects.filter(pk=row.pk).update(
+            result={**row.result, "year_to_date_after": {"own.deductible": 1}}
+        )
+    found = replay(wanted=Wanted(), processes=1, progress=lambda *_: None)
+    assert [each.row for each in found.named if each.kind == "refund"] == [refund["refund_id"]]
+
+
+def test_a_replay_names_a_rest_that_is_not_what_remains(city: City) -> None:
+    member = city.person(1, balance_fen=0)
+    till = city.hospital_till()
+    settled = buy(city, till, member, 600, 100)
+    refund = give_back(till, settled, 2)
+    (part,) = Refund.objects.get().lines.all()
+    with guards_down():
+        RefundLine.objects.filter(pk=part.pk).update(quantity_e4=0, amount_fen=9_999)
+    found = replay(wanted=Wanted(), processes=1, progress=lambda *_: None)
+    told = [(named.row, [each.name for each in named.figures]) for named in found.named]
+    assert told == [(refund["refund_id"], ["rest"])]
+
+
+# ------------------------------------------------------------------ checks are checked
+
+
+def _each_by_itself(bills: Any, *, moved: Any, account_fen: int) -> Any:
+    return [
+        result
+        for bill in bills
+        for result in restated_after([bill], moved=moved, account_fen=account_fen)
+    ]
+
+
+def _nothing_spare(bills: Any, *, moved: Any, account_fen: int) -> Any:
+    return restated_after(bills, moved=moved, account_fen=0)
+
+
+MUTANTS: list[tuple[str, str, Any, Any]] = [
+    (
+        "nothing is restated",
+        "settlement.services.refunds._restated",
+        lambda *_, **__: (),
+        test_a_later_bill_bears_the_deductible_and_the_one_return_evens_it_out,
+    ),
+    (
+        "each later bill by itself",
+        "settlement.services.refunds.restated_after",
+        _each_by_itself,
+        test_what_one_later_bill_counts_anew_goes_on_to_the_next,
+    ),
+    (
+        "what the account gets back is not there to give",
+        "settlement.services.refunds.restated_after",
+        _nothing_spare,
+        test_a_later_bill_bears_the_deductible_and_the_one_return_evens_it_out,
+    ),
+    (
+        "a restatement is not written",
+        "settlement.services.returning._write_restated",
+        lambda *_: None,
+        test_a_later_bill_bears_the_deductible_and_the_one_return_evens_it_out,
+    ),
+    (
+        "what is restated leaves the year alone",
+        "settlement.services.refunds.counted_less",
+        lambda before, after: counted_less(before, after) if after is None else {},
+        test_a_later_bill_bears_the_deductible_and_the_one_return_evens_it_out,
+    ),
+    (
+        "accounts give what they first gave",
+        "settlement.selectors.standing._gave",
+        lambda turn, result: result,
+        test_a_part_of_a_restated_bill_comes_back_from_what_it_was_restated_to,
+    ),
+    (
+        "a reversal restates too",
+        "settlement.services.refunds.rule_of",
+        lambda found, kind: found.policy.refund_with_later,
+        test_a_reversal_is_never_held_up_by_later_bills,
+    ),
+    (
+        "a replay prices no rest again",
+        "settlement.services.replaying_returns._priced",
+        lambda *_: [],
+        test_a_replay_names_a_rest_that_is_not_what_remains,
+    ),
+    (
+        "a replay prices nothing restated again",
+        "settlement.services.replaying_returns._followed",
+        lambda *_, **__: [],
+        test_a_replay_names_a_restatement_that_somebody_changed,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "broken", "check"),
+    [mutant[1:] for mutant in MUTANTS],
+    ids=[mutant[0].replace(" ", "-") for mutant in MUTANTS],
+)
+def test_a_broken_return_is_noticed(
+    city: City, monkeypatch: pytest.MonkeyPatch, target: str, broken: Any, check: Any
+) -> None:
+    monkeypatch.setattr(target, broken)
+    with pytest.raises(AssertionError):
+        check(city)

@@ -9,6 +9,8 @@ import time_machine
 from django.utils import timezone
 
 from settlement.models import Quote, Refund, Settlement, TraceCode
+from settlement.services import reversals
+from settlement.services.refunds import RefundWholeOnly
 from settlement.services.reversals import reverse_overdue
 from tests.city import City, item, paid, today
 from tests.ledger_checks import assert_sound, balances
@@ -158,6 +160,24 @@ def test_two_steps_undo_themselves_when_nobody_confirms(world: World, till: Till
     for settled in (kept, plain):
         assert give_back(till, settled).status == 201
     assert figures(world) == before
+
+
+def test_one_that_cannot_be_reversed_keeps_neither_others_nor_posting_waiting(
+    world: World, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = (
+        till.post("settlements", body(world, till, confirm_within_s=60)) for _ in range(2)
+    )
+    real = reversals.book
+
+    def book(desk: Any, found: Any, *rest: Any, **more: Any) -> Any:
+        if str(found.settlement_id) == stuck["settlement_id"]:
+            raise RefundWholeOnly
+        return real(desk, found, *rest, **more)
+
+    monkeypatch.setattr(reversals, "book", book)
+    assert reverse_overdue(now=timezone.now() + timedelta(seconds=61), limit=10) == 2
+    assert str(Refund.objects.get().settlement_id) == other["settlement_id"]
 
 
 @pytest.mark.parametrize("known", ["slip", "refund", "part"])

@@ -190,6 +190,13 @@ class SettlementFacts(AnswerShape):
     accepted_at: datetime
 
 
+class RestatedRecord(AnswerShape):
+    """What a settlement comes to since an earlier one of the year came back."""
+
+    restated_at: datetime
+    shares: list[ShareShape]
+
+
 class Standing(AnswerShape):
     """What became of a settlement since."""
 
@@ -197,6 +204,10 @@ class Standing(AnswerShape):
     posted_at: datetime | None
     refunded_fen: Fen
     refunds: list[RefundRecord]
+    restated: Annotated[
+        list[RestatedRecord],
+        Meta(description="Where the area's rules restate; what that changed went with the return."),
+    ]
 
 
 class SettlementRecord(SettlementFacts):
@@ -206,6 +217,7 @@ class SettlementRecord(SettlementFacts):
     posted_at: datetime | None
     refunded_fen: Fen
     refunds: list[RefundRecord]
+    restated: list[RestatedRecord]
     shares: list[ShareShape]
     lines: list[SettledLine]
     explanation: Texts
@@ -332,6 +344,15 @@ class Slip(AnswerShape):
     current: Standing
 
 
+class RestatedBill(AnswerShape):
+    """A later settlement that counts anew, and what each payer gets back for it."""
+
+    settlement_id: UUID
+    shares: Annotated[
+        list[ShareShape], Meta(description="They sum to nothing; less than that is paid more.")
+    ]
+
+
 class Refunded(AnswerShape):
     """An accepted refund: every payer has its part back."""
 
@@ -349,6 +370,10 @@ class Refunded(AnswerShape):
     remaining_fen: Annotated[int, Meta(description="What is left of the settlement.")]
     would_differ: Annotated[
         list[UUID], Meta(description="Later settlements that counted on it; they stand.")
+    ]
+    restated: Annotated[
+        list[RestatedBill],
+        Meta(description="Later settlements that count anew; their parts are in `shares`."),
     ]
     account_balance_fen: int
     accepted_at: datetime
