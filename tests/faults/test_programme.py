@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.programme import catalogue, needs, runner, soak
 from tests.faults.programme.declared import CATALOGUE, Fault, Stroke, planned
+from tests.faults.programme.machine import sequences
 from tests.faults.programme.mutants import killed_in
 
 catalogue.load()
@@ -201,3 +202,11 @@ def test_a_skipped_or_failed_hunt_killed_no_mutant(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(needs.NEEDS))
 def test_a_need_is_there_or_says_why_not(name: str) -> None:
     assert needs.NEEDS[name]() is None or needs.lacking([name])
+
+
+def test_sequences_of_the_machine_are_counted_from_what_it_tells(tmp_path: Path) -> None:
+    log = tmp_path / "machine.log"
+    log.write_text('{"at": "x"}\n.under: last_first 2, restate 3, stand 1\nrules: quote 4\n.\n')
+    assert sequences(log) == (6, ["under: last_first 2, restate 3, stand 1", "rules: quote 4"])
+    log.write_text("it broke at once\n")
+    assert sequences(log) == (0, [])

@@ -16,6 +16,7 @@ GROUPS = (
     "rabbitmq",
     "network",
     "clocks",
+    "machine",
     "mutants",
 )
 
