@@ -133,18 +133,21 @@ def _make(known: Iterable[AnswerKey], *, not_before: datetime) -> None:
 
 
 def rotate_answer_key(*, now: datetime, withdraw: bool = False) -> AnswerKey:
-    """A new key that signs from now on.
+    """A new key, published now and signing a week later, when every terminal knows it.
 
-    With `withdraw`, for a key that leaked, all earlier keys end now and leave the published set;
-    other processes follow within a minute.
+    With `withdraw`, for a key that leaked, it signs from now on, and all earlier keys end now and
+    leave the published set; other processes follow within a minute.
     """
     with transaction.atomic():
         if withdraw:
             # Also one that has not begun: it stays as a row, so that no other key takes its id.
             AnswerKey.objects.filter(not_after__gt=now).update(not_after=now)
-        _make(AnswerKey.objects.all(), not_before=now)
+        else:
+            ensure_answer_key(now=now)
+        known = list(AnswerKey.objects.all())
+        _make(known, not_before=now if withdraw else now + PUBLISHED_AHEAD)
     forget_answer_key()
-    return ensure_answer_key(now=now)
+    return max(AnswerKey.objects.all(), key=lambda row: _number(row.key_id))
 
 
 def published_answer_keys(*, now: datetime) -> list[dict[str, Any]]:

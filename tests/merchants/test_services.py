@@ -447,10 +447,13 @@ def test_a_withdrawn_key_stops_signing_and_leaves_the_published_set(db: None) ->
 def test_a_rotated_key_stays_published_while_its_answers_may_be_checked(db: None) -> None:
     services.current_answer_key(now=NOW)
     later = NOW + timedelta(days=1)
-    services.rotate_answer_key(now=later)
-    assert services.current_answer_key(now=later)[0] == "server-2"
-    keys = services.published_answer_keys(now=later)
-    assert [key["key_id"] for key in keys] == ["server-1", "server-2"]
+    assert services.rotate_answer_key(now=later).key_id == "server-2"
+    # Every terminal reads the new one before it meets an answer that it signed.
+    for days, signs in ((1, "server-1"), (7, "server-1"), (8, "server-2")):
+        moment = NOW + timedelta(days=days)
+        assert services.current_answer_key(now=moment)[0] == signs
+        keys = services.published_answer_keys(now=moment)
+        assert [key["key_id"] for key in keys] == ["server-1", "server-2"]
 
 
 def test_answers_are_signed_on_while_the_database_is_away(

@@ -42,9 +42,9 @@ class Command(BaseCommand):
         revoke.add_argument("terminal", help="the terminal's number or its key id")
         for act in ("suspend", "resume"):
             acts.add_parser(act, help=f"{act} an institution").add_argument("merchant")
-        rotate = acts.add_parser("rotate-answer-key", help="sign answers with a new key")
+        rotate = acts.add_parser("rotate-answer-key", help="sign answers with a new key, in a week")
         rotate.add_argument(
-            "--withdraw", action="store_true", help="the earlier keys leaked: end them now"
+            "--withdraw", action="store_true", help="the earlier keys leaked: end them, sign now"
         )
         acts.add_parser("list", help="institutions with their terminals")
 
@@ -106,7 +106,8 @@ class Command(BaseCommand):
 
     def _rotate_answer_key(self, options: dict[str, Any]) -> None:
         row = services.rotate_answer_key(now=timezone.now(), withdraw=options["withdraw"])
-        self.stdout.write(f"answers are signed by {row.key_id} from now on")
+        since = timezone.localtime(row.not_before).isoformat(timespec="minutes")
+        self.stdout.write(f"answers are signed by {row.key_id} from {since} on")
 
     def _list(self, options: dict[str, Any]) -> None:
         for merchant in Merchant.objects.order_by("code").prefetch_related("terminals"):
