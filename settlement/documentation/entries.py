@@ -285,7 +285,8 @@ ENTRIES: dict[str, Entry] = {
         "back; with them, each line whole, or so much of its `quantity`, or so many fen of it. "
         "What remains is priced again as of the settlement, so parts in any order end alike. Give "
         "the cash part back when this is accepted. `would_differ` names later settlements that "
-        "would have come to other figures; they stand.",
+        "would have come to other figures; they stand. A return into a month that is declared for "
+        "clearing waits for the fund: `refund_needs_approval`, then the same under a new key.",
         (
             "not_found",
             "already_refunded",
@@ -293,6 +294,8 @@ ENTRIES: dict[str, Entry] = {
             "refund_whole_only",
             "refund_last_first",
             "refund_needs_payment",
+            "refund_needs_approval",
+            "refund_declined",
         ),
     ),
     "reverse": Entry(

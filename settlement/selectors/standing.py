@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +52,7 @@ class Standing:
     policy_id: int
     member_seq: int
     benefit_year: int
+    accounting_month: date
     total_fen: int
     refunded_fen: int
     inputs: dict[str, Any]
@@ -75,10 +76,10 @@ def standing(*, settlement_id: UUID) -> Standing:
     """The settlement, its row locked, with everything that came back of it."""
     row = sql.fetch_one(
         "SELECT member_id, merchant_id, terminal_id, policy_id, member_seq, benefit_year,"
-        " total_fen, refunded_fen, inputs, result, confirm_by, confirmed_at"
+        " total_fen, refunded_fen, inputs, result, confirm_by, confirmed_at, accounting_month"
         " FROM settlement_settlement WHERE id = %s" + sql.for_update(),
         (settlement_id,),
-        kinds=(*(None,) * 10, "datetime", "datetime"),
+        kinds=(*(None,) * 10, "datetime", "datetime", "date"),
     )
     assert row is not None
     original = benefits.result_from_dict(msgspec.json.decode(row[9]))
@@ -92,6 +93,7 @@ def standing(*, settlement_id: UUID) -> Standing:
         policy_id=row[3],
         member_seq=row[4],
         benefit_year=row[5],
+        accounting_month=row[12],
         total_fen=row[6],
         refunded_fen=row[7],
         inputs=msgspec.json.decode(row[8]),

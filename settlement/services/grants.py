@@ -17,6 +17,7 @@ APPEND_ONLY = (
     "settlement_relativeshare",
     "settlement_refundline",
     "settlement_relativerefund",
+    "settlement_declaredmonth",
     "settlement_closedday",
     "settlement_auditrun",
 )

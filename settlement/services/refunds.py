@@ -26,6 +26,7 @@ from settlement.selectors.money import money_facts
 from settlement.selectors.presence import NotFound
 from settlement.selectors.rules import compiled_policy
 from settlement.selectors.standing import Standing, StandingLine, standing
+from settlement.services.approvals import approval_for, use_approval
 from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
 from settlement.services.returning import Return, ReturnedPart, write_return
@@ -81,7 +82,8 @@ def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[
     """Return a settlement of this merchant, or a part. No live scan is needed: it is named.
 
     Raises NotFound, AlreadyRefunded, FieldInvalid, RefundTooMuch, RefundWholeOnly,
-    RefundLastFirst, RefundNeedsPayment; TryAgain when its shift was just closed.
+    RefundLastFirst, RefundNeedsPayment, RefundNeedsApproval, RefundDeclined; TryAgain when its
+    shift was just closed.
     """
     desk = stand_at_till(desk)
     row = sql.fetch_one(
@@ -142,7 +144,8 @@ def book(
 ) -> dict[str, Any]:
     """Decide and write a return of these parts; the member is locked. Answers the refund.
 
-    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile.
+    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile; and, where the
+    month is declared for clearing, RefundNeedsApproval and RefundDeclined.
     """
     policy = compiled_policy(found.policy_id)
     settled = Settled(policy, benefits.inputs_from(found.inputs))
@@ -172,6 +175,7 @@ def book(
         raise RefundLastFirst(param="settlement_id", settlement_id=str(later[-1].settlement_id))
     funds = money_facts(member_id=found.member_id, benefit_year=found.benefit_year, now=desk.now)
     check_day_open(funds)
+    approval = approval_for(desk, found, parts, back, reason=reason)
     would_differ = [each for each in later if each.differs(moved)]
     planned = Return(
         standing=found,
@@ -186,6 +190,7 @@ def book(
         kind=kind,
     )
     refund_id = write_return(desk, planned)
+    use_approval(approval, refund_id=refund_id)
     tenders.give_back(
         settlement_id=found.settlement_id,
         refund_id=refund_id,

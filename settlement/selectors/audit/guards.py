@@ -17,6 +17,7 @@ _APPEND_ONLY = (
     "settlement_relativeshare",
     "settlement_refundline",
     "settlement_relativerefund",
+    "settlement_declaredmonth",
 )
 _TO_BE_SEALED = ("settlement_ledgertransaction", "settlement_ledgertransaction_is_to_be_sealed")
 
