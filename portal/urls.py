@@ -5,7 +5,17 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund, shifts, slips, trying, workbench
+from portal.views import (
+    approvals,
+    citizen,
+    counter,
+    entrance,
+    fund,
+    shifts,
+    slips,
+    trying,
+    workbench,
+)
 
 app_name = "portal"
 
@@ -32,5 +42,7 @@ urlpatterns = [
     path("slips/<uuid:settlement_id>.pdf", slips.document, name="slip_pdf"),
     path("fund/", fund.page, name="fund"),
     path("fund/workbench/", workbench.page, name="workbench"),
+    path("fund/approvals/", approvals.page, name="approvals"),
+    path("fund/approvals/<uuid:approval_id>/", approvals.decision, name="approval"),
     path("fund/overview.json", fund.figures, name="figures"),
 ]

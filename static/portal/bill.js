@@ -2,7 +2,7 @@
 // its refund. The same on every counter.
 
 import { Intent, lookUrl, read, serverNow } from "./calls.js";
-import { h, part, say, timeOfDay } from "./dom.js";
+import { dayAndTime, h, part, say, timeOfDay } from "./dom.js";
 import { yuan } from "./money.js";
 import { payer, reason, state } from "./words.js";
 
@@ -190,7 +190,10 @@ export class Bill {
       this.#refundResult(refund);
       this.refunded(refund, settlement);
     } catch (error) {
-      say(this.line, error.message, "bad");
+      part(this.root, "waiting")?.remove();
+      if (error.code !== "refund_needs_approval") return say(this.line, error.message, "bad");
+      say(this.line, "");
+      this.#waits(error, intent, settlement);
     } finally {
       this.#lock(false);
     }
@@ -347,6 +350,30 @@ export class Bill {
     };
     part(dialog, "cancel").onclick = () => dialog.close();
     dialog.showModal();
+  }
+
+  /** The fund has to decide first: until when, and how to go on. What is sent again is the same. */
+  #waits(refused, intent, settlement) {
+    const { approval_id: number, since } = refused.problem;
+    const heading = h("h2", { tabindex: "-1" }, gettext("The refund waits for the fund"));
+    const again = () => this.refund(new Intent("refund", JSON.parse(intent.text), { lasting: true }), settlement);
+    part(this.root, "result").append(
+      h(
+        "div",
+        { class: "card waiting-card", "data-part": "waiting" },
+        heading,
+        h("p", {}, refused.message),
+        h("p", { class: "small muted" }, interpolate(gettext("Waiting since %s. Last asked at %s."), [dayAndTime(since), timeOfDay(serverNow())])),
+        h("p", { class: "small muted whole-number" }, `${gettext("Number of the approval")} ${number}`),
+        h(
+          "div",
+          { class: "actions" },
+          h("button", { type: "button", "data-part": "again", onclick: again }, gettext("Send the refund again")),
+        ),
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    part(this.root, "waiting").scrollIntoView({ block: "nearest" });
   }
 
   #refundResult(refund) {

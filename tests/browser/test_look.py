@@ -18,6 +18,7 @@ PAGES = [
     ("ward", "/counter/clinic/"),
     ("fund", "/fund/"),
     ("fund", "/fund/workbench/"),
+    ("fund", "/fund/approvals/"),
     ("nobody", "/"),
 ]
 
