@@ -76,7 +76,8 @@ def _more_rules() -> None:
 
 
 def _returns_that_wait(world: "World") -> None:
-    """Two of a customer of their own, into a month that is declared for clearing."""
+    """Three of a customer of their own, into a month that is declared for clearing: one stays for
+    the tests of the page's look when two are decided."""
     from django.test.utils import override_settings
 
     from tests.settlement.declared_world import Counter, declare_long_ago, sold
@@ -90,6 +91,7 @@ def _returns_that_wait(world: "World") -> None:
         for lines, reason in (
             ([line("A4", "3", "18.6"), line("A5", "2", "128")], "规格买错，未拆封"),
             ([line("A4", "1", "18.6")], long),
+            ([line("A4", "2", "18.6")], "多买了"),
         ):
             scan_id = world.scan(till, member=person)
             bill = sold(world, till, *lines, scan_id=scan_id, benefit_kind="pharmacy_account")

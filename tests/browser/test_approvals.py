@@ -62,8 +62,9 @@ def test_a_till_is_told_that_its_refund_waits_and_sends_it_again(
     assert WAITS["approval_id"] in waiting.inner_text()
     assert "11/30 10:30" in waiting.inner_text()
     # It still waits: one card, not two.
-    page.click("[data-part=again]")
-    page.wait_for_function("document.querySelector('[data-part=again]')?.disabled === false")
+    with page.expect_response("**/counter/ops/refund"):
+        page.click("[data-part=again]")
+    page.locator("[data-part=again]:enabled").wait_for()
     assert waiting.count() == 1
     # Declined: the card goes, and the fund's words are there.
     page.click("[data-part=again]")
@@ -94,8 +95,14 @@ def test_the_funds_staff_decide_with_one_press_or_two(visitor: Callable[..., Vis
     assert cards.count() == before
     page.locator(".approval textarea[aria-invalid]").fill("请附发票")
     cards.last.locator("button.danger").click()
-    page.wait_for_function(f"document.querySelectorAll('.approval').length === {before - 1}")
-    assert "请附发票" in page.locator(".rows .row").first.inner_text()
+    page.locator(".rows .row").filter(has_text="请附发票").wait_for()
+    assert cards.count() == before - 1
+    # Twice is once, and no alarm.
+    number = cards.last.get_attribute("id")
+    cards.last.locator("button:not(.danger)").dblclick()
+    page.locator(f"[id='{number}']").wait_for(state="detached")
+    page.wait_for_load_state()
+    assert cards.count() == before - 2
     assert page.locator(".note.warn").count() == 0
 
 
