@@ -33,6 +33,7 @@ urlpatterns = [
     path("me/try/", trying.page, name="try"),
     path("counter/pharmacy/", counter.pharmacy, name="pharmacy"),
     path("counter/clinic/", counter.clinic, name="clinic"),
+    path("counter/returns/", counter.returns, name="returns"),
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),
     path("counter/look/<slug:name>", counter.look, name="look"),
     path("counter/shifts/<uuid:shift_id>/", shifts.page, name="handover"),

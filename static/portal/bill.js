@@ -199,6 +199,12 @@ export class Bill {
     }
   }
 
+  /** Show a settlement that was made before, as it stands now. */
+  show(settlement) {
+    this.#forget();
+    this.#result(settlement);
+  }
+
   /** Take up what a reload interrupted. Answers whether there was anything. */
   resume() {
     const intent = Intent.interrupted();
@@ -287,7 +293,10 @@ export class Bill {
         h("p", { class: "figure" }, yuan(settlement.total_fen)),
         shareList(settlement),
         hospitalPayment(settlement),
-        h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen ?? 0)}`),
+        settlement.account_balance_fen === undefined
+          ? h("p", { class: "muted" }, `${state("accepted")} · ${dayAndTime(settlement.accepted_at)}`)
+          : h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen)}`),
+        settlement.refunded_fen ? h("p", { class: "tag warn" }, `${gettext("Refunded")} ${yuan(settlement.refunded_fen)}`) : null,
         status,
         h(
           "div",
@@ -300,11 +309,13 @@ export class Bill {
             { class: "button quiet", "data-part": "slip", target: "_blank", rel: "noopener", href: `/slips/${settlement.settlement_id}/` },
             gettext("Slip"),
           ),
-          h(
-            "button",
-            { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
-            gettext("Refund"),
-          ),
+          left(settlement)
+            ? h(
+                "button",
+                { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
+                gettext("Refund"),
+              )
+            : null,
         ),
       ),
     );
@@ -339,7 +350,7 @@ export class Bill {
   #askRefund(settlement) {
     const dialog = part(this.root, "refund-dialog");
     const form = dialog.querySelector("form");
-    part(dialog, "amount").textContent = yuan(settlement.total_fen);
+    part(dialog, "amount").textContent = yuan(left(settlement));
     form.onsubmit = (event) => {
       event.preventDefault();
       const reasonText = form.elements.reason.value.trim();
@@ -369,6 +380,9 @@ export class Bill {
           "div",
           { class: "actions" },
           h("button", { type: "button", "data-part": "again", onclick: again }, gettext("Send the refund again")),
+          location.pathname === RETURNS
+            ? null
+            : h("a", { class: "slip-link", "data-part": "later", href: laterUrl(intent) }, gettext("To send it later: this address")),
         ),
       ),
     );
@@ -400,6 +414,13 @@ export class Bill {
     heading.focus({ preventScroll: true });
   }
 }
+
+/** Where the settlement of a refund's intent is found again. */
+const RETURNS = "/counter/returns/";
+const laterUrl = (intent) => `${RETURNS}?settlement=${JSON.parse(intent.text).settlement_id}`;
+
+/** What is left of a settlement, in fen; one that was just made has nothing returned yet. */
+const left = (settlement) => settlement.total_fen - (settlement.refunded_fen ?? 0);
 
 /** A refund's answer names shares only; the panel wants the three sums too. */
 function sums(refund) {

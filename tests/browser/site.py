@@ -76,8 +76,8 @@ def _more_rules() -> None:
 
 
 def _returns_that_wait(world: "World") -> None:
-    """Three of a customer of their own, into a month that is declared for clearing: one stays for
-    the tests of the page's look when two are decided."""
+    """Of a customer of their own, into a month that is declared for clearing: one stays for the
+    tests of the page's look when the others are decided."""
     from django.test.utils import override_settings
 
     from tests.settlement.declared_world import Counter, declare_long_ago, sold
@@ -92,6 +92,7 @@ def _returns_that_wait(world: "World") -> None:
             ([line("A4", "3", "18.6"), line("A5", "2", "128")], "规格买错，未拆封"),
             ([line("A4", "1", "18.6")], long),
             ([line("A4", "2", "18.6")], "多买了"),
+            ([line("A4", "5", "18.6")], "开错了"),
         ):
             scan_id = world.scan(till, member=person)
             bill = sold(world, till, *lines, scan_id=scan_id, benefit_kind="pharmacy_account")

@@ -68,8 +68,7 @@ def test_a_till_is_told_that_its_refund_waits_and_sends_it_again(
     assert waiting.count() == 1
     # Declined: the card goes, and the fund's words are there.
     page.click("[data-part=again]")
-    page.locator("[data-part=pay-step] [data-part=state]:visible").wait_for()
-    assert "发票呢" in page.locator("[data-part=pay-step] [data-part=state]").inner_text()
+    page.locator("[data-part=pay-step] [data-part=state]").filter(has_text="发票呢").wait_for()
     assert waiting.count() == 0
     # Asked for once more, it goes through.
     page.click("[data-part=refund]")
@@ -104,6 +103,47 @@ def test_the_funds_staff_decide_with_one_press_or_two(visitor: Callable[..., Vis
     page.wait_for_load_state()
     assert cards.count() == before - 2
     assert page.locator(".note.warn").count() == 0
+
+
+def test_an_earlier_sale_comes_back_when_the_fund_has_approved_it(
+    visitor: Callable[..., Visitor],
+) -> None:
+    fund, counter = visitor("fund"), visitor("pharmacist", size=PHONE)
+    fund.page.goto(f"{fund.site.url}/fund/approvals/")
+    card = fund.page.locator(".approval").last
+    number = card.locator(".facts a").inner_text()
+    page = counter.page
+    counter.expected += ["404", "422", "409"]
+    page.click("a[href='/counter/returns/']")
+    for wrong in ("12", "019ac0de-0000-7000-8000-00000000cafe"):
+        page.fill("#number", wrong)
+        page.press("#number", "Enter")
+        page.locator("#number[aria-invalid]").wait_for()
+    page.fill("#number", number)
+    page.press("#number", "Enter")
+    page.locator(".done-card").wait_for()
+    total = page.locator(".done-card .figure").inner_text()
+    page.click("[data-part=refund]")
+    page.fill("#refund-reason", "顾客退货")
+    page.click("dialog .danger")
+    page.locator("[data-part=waiting]").wait_for()
+    # Left and come back to: the address names the sale.
+    page.reload()
+    page.locator(".done-card").wait_for()
+    assert page.locator("[data-part=waiting]").count() == 0
+    page.click("[data-part=refund]")
+    page.fill("#refund-reason", "顾客退货")
+    page.click("dialog .danger")
+    page.locator("[data-part=waiting]").wait_for()
+
+    card.locator("button:not(.danger)").click()
+    fund.page.locator(".rows .row").filter(has_text=number).wait_for()
+    page.click("[data-part=again]")
+    page.locator(".refunded-card").wait_for()
+    assert page.locator(".refunded-card .figure").inner_text() == total
+    page.reload()
+    page.locator(".done-card .tag.warn").wait_for()
+    assert page.locator("[data-part=refund]").count() == 0
 
 
 @pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 800}], ids=["phone", "desktop"])

@@ -14,6 +14,7 @@ PAGES = [
     ("citizen", "/me/"),
     ("citizen", "/me/try/"),
     ("pharmacist", "/counter/pharmacy/"),
+    ("pharmacist", "/counter/returns/"),
     ("cashier", "/counter/clinic/"),
     ("ward", "/counter/clinic/"),
     ("fund", "/fund/"),
