@@ -100,6 +100,8 @@ STATUS: dict[str, int] = {
     "refund_whole_only": 422,
     "refund_needs_payment": 409,
     "refund_last_first": 409,
+    "refund_needs_approval": 409,
+    "refund_declined": 409,
     "already_picked_up": 409,
     "already_discharged": 409,
     "slip_not_reproducible": 409,

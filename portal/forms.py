@@ -1,9 +1,11 @@
-"""The forms of the pages: how a citizen narrows a code before showing it.
+"""The forms of the pages: how a citizen narrows a code before showing it, what the fund's staff
+say of a return.
 
 A form only reads what a person chose; what a code may be narrowed to is `voucher.tokens.Scope`.
 """
 
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -41,3 +43,21 @@ class ScopeForm(forms.Form):
             use=Use.from_word(self.cleaned_data["use"] or Use.ANY.word),
             ceiling_fen=None if ceiling is None else int(ceiling * 100),
         )
+
+
+class DecisionForm(forms.Form):
+    """Approve or decline a return, with a note for the till; declining needs one."""
+
+    decision = forms.ChoiceField(choices=[("approve", ""), ("decline", "")])
+    note = forms.CharField(max_length=200, required=False)
+
+    def clean_note(self) -> str:
+        """On one line."""
+        return " ".join(self.cleaned_data["note"].split())
+
+    def clean(self) -> dict[str, Any]:
+        """Whoever is declined is told why."""
+        found: dict[str, Any] = super().clean() or {}
+        if found.get("decision") == "decline" and "note" in found and not found["note"]:
+            self.add_error("note", _("Say why it is declined: the till shows it."))
+        return found

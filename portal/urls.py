@@ -5,7 +5,17 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund, shifts, slips, trying, workbench
+from portal.views import (
+    approvals,
+    citizen,
+    counter,
+    entrance,
+    fund,
+    shifts,
+    slips,
+    trying,
+    workbench,
+)
 
 app_name = "portal"
 
@@ -23,6 +33,7 @@ urlpatterns = [
     path("me/try/", trying.page, name="try"),
     path("counter/pharmacy/", counter.pharmacy, name="pharmacy"),
     path("counter/clinic/", counter.clinic, name="clinic"),
+    path("counter/returns/", counter.returns, name="returns"),
     path("counter/ops/<slug:operation>", counter.operate, name="operate"),
     path("counter/look/<slug:name>", counter.look, name="look"),
     path("counter/shifts/<uuid:shift_id>/", shifts.page, name="handover"),
@@ -32,5 +43,7 @@ urlpatterns = [
     path("slips/<uuid:settlement_id>.pdf", slips.document, name="slip_pdf"),
     path("fund/", fund.page, name="fund"),
     path("fund/workbench/", workbench.page, name="workbench"),
+    path("fund/approvals/", approvals.page, name="approvals"),
+    path("fund/approvals/<uuid:approval_id>/", approvals.decision, name="approval"),
     path("fund/overview.json", fund.figures, name="figures"),
 ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Entity = Literal["quote", "settlement", "refund", "tender"]
+Entity = Literal["quote", "settlement", "refund", "tender", "approval"]
 # A till is a terminal of the merchant whose row it is, or its page; time is a moment that has
 # passed, whoever notices; the worker is the posting worker and its timer; a provider is one of the
 # payment services behind a tender; staff are the fund's.
@@ -107,6 +107,18 @@ TABLE: Final = (
         ("captured", "refund", "captured", "till worker"),
         ("debt", "refund", "debt", "till worker", "debt"),
         ("returning", "give_back", "returned", "provider"),
+    ),
+    *_lines(
+        "approval",
+        # A return into a month that is declared for clearing was asked for, and waits.
+        (NOTHING, "ask", "waiting", "till"),
+        ("waiting", "approve", "approved", "staff"),
+        ("waiting", "decline", "declined", "staff"),
+        # It went through, once; the refund itself posts.
+        ("approved", "use", "used", "till"),
+        # The same goods come to other shares by now: the ask for these takes its place.
+        ("waiting", "overtake", "overtaken", "till"),
+        ("approved", "overtake", "overtaken", "till"),
     ),
 )
 

@@ -63,6 +63,25 @@ def clinic(request: HttpRequest) -> HttpResponse:
     return _page(request, "portal:clinic", "portal/clinic.html", more=_stays)
 
 
+@never_cache
+@require_GET
+@login_required
+def returns(request: HttpRequest) -> HttpResponse:
+    """An earlier sale by its number, to be returned; the same for every kind of counter."""
+    roles = roles_of(request.user)
+    if roles.operator is None:
+        raise PermissionDenied
+    return render(
+        request,
+        "portal/returns.html",
+        {
+            "operator": roles.operator,
+            "merchant": roles.operator.merchant,
+            "counter_page": roles.counter_page,
+        },
+    )
+
+
 @require_POST
 @json_view
 def operate(request: HttpRequest, *, operation: str, now: datetime) -> Answer:

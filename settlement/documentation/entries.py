@@ -287,7 +287,8 @@ ENTRIES: dict[str, Entry] = {
         "the cash part back when this is accepted. Later settlements of the year follow the area's "
         "rules: they stand, and `would_differ` names those that would have come to other figures; "
         "or they have to come back first; or they count anew, and what that changes is part of "
-        "this return (`restated`).",
+        "this return (`restated`). A return into a month that is declared for clearing waits for "
+        "the fund: `refund_needs_approval`, then the same under a new key.",
         (
             "not_found",
             "already_refunded",
@@ -295,6 +296,8 @@ ENTRIES: dict[str, Entry] = {
             "refund_whole_only",
             "refund_last_first",
             "refund_needs_payment",
+            "refund_needs_approval",
+            "refund_declined",
         ),
     ),
     "reverse": Entry(

@@ -1,10 +1,11 @@
 """The database refuses a move that the written table of states (`settlement/states.py`) has not.
 
-The moves stand here as they were when this was written; a test tries every pair of states against
-the table, so that a change there needs a migration of its own.
+The moves stand here as they were when this was written.
 """
 
 from django.db import migrations
+
+from settlement.migrations._moves import guard_moves, unguard_moves
 
 MOVES = {
     "settlement_quote": [
@@ -34,43 +35,16 @@ MOVES = {
         ("unknown", "returning"),
     ],
 }
-_FUNCTION = """
-CREATE OR REPLACE FUNCTION settlement_refuse_move() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% does not go from % to %', TG_TABLE_NAME, OLD.state, NEW.state
-        USING ERRCODE = 'check_violation';
-END $$
-"""
 
 
 def guard_states(apps, schema_editor):
     """A trigger a table, asked only where the state changes."""
-    unguard_states(apps, schema_editor)
-    run = schema_editor.execute
-    postgresql = schema_editor.connection.vendor == "postgresql"
-    if postgresql:
-        run(_FUNCTION, params=None)
-    for table, moves in MOVES.items():
-        listed = ", ".join(f"'{before}>{after}'" for before, after in moves)
-        when = f"OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({listed})"
-        if postgresql:
-            run(
-                f"CREATE TRIGGER {table}_moves_by_the_table BEFORE UPDATE OF state ON {table}"
-                f" FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION settlement_refuse_move()"
-            )
-        else:
-            run(
-                f"CREATE TRIGGER {table}_moves_by_the_table BEFORE UPDATE OF state ON {table}"
-                f" WHEN {when} BEGIN SELECT RAISE(ABORT, '{table} does not move so'); END"
-            )
+    guard_moves(MOVES, schema_editor)
 
 
 def unguard_states(apps, schema_editor):
     """Take the triggers down that stand."""
-    for table in MOVES:
-        name = f"{table}_moves_by_the_table"
-        on = f" ON {table}" if schema_editor.connection.vendor == "postgresql" else ""
-        schema_editor.execute(f"DROP TRIGGER IF EXISTS {name}{on}")
+    unguard_moves(MOVES, schema_editor)
 
 
 class Migration(migrations.Migration):

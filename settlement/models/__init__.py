@@ -1,6 +1,7 @@
 """Rows of the settlement app, split by noun."""
 
 from .books import Account, LedgerTransaction, Posting, YearToDate
+from .clearing import DeclaredMonth, RefundApproval
 from .days import ClosedDay, DayTotal, FoldedUpTo
 from .presence import FeeBatch, Line, Pickup, Prescription, PrescriptionLine, Scan, TraceCode, Visit
 from .rules import CatalogueItem, NameEnding, Policy
@@ -30,6 +31,7 @@ __all__ = [
     "CreditLine",
     "CreditUse",
     "DayTotal",
+    "DeclaredMonth",
     "FeeBatch",
     "FoldedUpTo",
     "Hold",
@@ -43,6 +45,7 @@ __all__ = [
     "PrescriptionLine",
     "Quote",
     "Refund",
+    "RefundApproval",
     "RefundLine",
     "RefundShare",
     "RelativeRefund",

@@ -11,6 +11,7 @@ from messaging import outbox, sql
 from messaging.heartbeats import pulses
 from messaging.snapshots import snapshot
 from settlement.models import Account, AuditRun, Quote, Scan, Settlement, ToSeal
+from settlement.selectors.approvals import how_many_wait
 from settlement.selectors.seals import sealed_up_to
 from settlement.selectors.totals import day_turnover
 
@@ -101,6 +102,7 @@ def _overview(*, day: date, now: datetime, area_code: str | None) -> dict[str, A
         "by_payer": [(payer, fen) for payer, fen in by_payer if fen],
         "refunds": returned.number,
         "refunds_total_fen": returned.total_fen,
+        "approvals_waiting": how_many_wait(area_code=area_code),
         "unposted": unposted,
         "posting_lag_s": max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
         "parked": outbox.how_many_parked(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +55,7 @@ class Standing:
     policy: benefits.Policy
     member_seq: int
     benefit_year: int
+    accounting_month: date
     total_fen: int
     refunded_fen: int
     # None when nothing of it is left.
@@ -83,14 +84,15 @@ def standing(*, settlement_id: UUID) -> Standing:
     row = sql.fetch_one(
         "SELECT member_id, merchant_id, terminal_id, policy_id, member_seq, benefit_year,"
         " total_fen, refunded_fen, inputs, result, confirm_by, confirmed_at,"
+        " accounting_month,"
         " EXISTS (SELECT 1 FROM settlement_restatement x WHERE x.settlement_id = s.id)"
         " FROM settlement_settlement s WHERE id = %s" + sql.for_update(),
         (settlement_id,),
-        kinds=(*(None,) * 10, "datetime", "datetime", "bool"),
+        kinds=(*(None,) * 10, "datetime", "datetime", "date", "bool"),
     )
     assert row is not None
     has_returns = row[7] > 0
-    turns = turns_of([settlement_id]) if has_returns or row[12] else {}
+    turns = turns_of([settlement_id]) if has_returns or row[13] else {}
     lines = lines_of([settlement_id], has_returns=has_returns)[settlement_id]
     policy = compiled_policy(row[3])
     return Standing(
@@ -101,6 +103,7 @@ def standing(*, settlement_id: UUID) -> Standing:
         policy=policy,
         member_seq=row[4],
         benefit_year=row[5],
+        accounting_month=row[12],
         total_fen=row[6],
         refunded_fen=row[7],
         bill=bill_of(

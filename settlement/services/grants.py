@@ -19,6 +19,7 @@ APPEND_ONLY = (
     "settlement_relativerefund",
     "settlement_restatement",
     "settlement_restatedshare",
+    "settlement_declaredmonth",
     "settlement_closedday",
     "settlement_auditrun",
 )

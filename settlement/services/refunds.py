@@ -8,28 +8,28 @@ again and what somebody then pays more or less is part of this one return.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
 from messaging import sql
-from messaging.bodies import FieldInvalid
 from messaging.days import moment
 from messaging.refusals import Refusal, TryAgain
 from settlement import benefits, money
 from settlement.benefits.following import concerns, counted_less, rest_of, restated_after
 from settlement.benefits.policy import RefundWithLater
 from settlement.benefits.returning import draws_back, shares_back, shares_of
-from settlement.requests import RefundRequest, ReturnedLine
+from settlement.requests import RefundRequest
 from settlement.selectors.later import Later, holders_of, later_settlements
 from settlement.selectors.money import MoneyFacts, money_facts
 from settlement.selectors.presence import NotFound
 from settlement.selectors.rules import compiled_policy
-from settlement.selectors.standing import Standing, StandingLine, standing
+from settlement.selectors.standing import Standing, standing
+from settlement.services.approvals import approval_for, use_approval
 from settlement.services.closing import check_day_open
 from settlement.services.desk import Desk
+from settlement.services.returned_lines import parts_of, whole
 from settlement.services.returning import Restated, Return, ReturnedPart, write_return
 from settlement.services.shifts import stand_at_till
 from settlement.services.tender import returning as tenders
@@ -41,13 +41,6 @@ class AlreadyRefunded(Refusal):
 
     code = "already_refunded"
     text = _("This settlement was already refunded.")
-
-
-class RefundTooMuch(Refusal):
-    """More of a line than is left of it."""
-
-    code = "refund_too_much"
-    text = _("Line %(line_no)s: more than is left of it.")
 
 
 class RefundWholeOnly(Refusal):
@@ -78,26 +71,19 @@ _Key = TypeVar("_Key", str, int)
 MOST_NAMED = 200
 
 
-@dataclass(slots=True)
-class _Wish:
-    """What is to come back of the lines, and what of each then remains (fen, by number)."""
-
-    parts: list[ReturnedPart] = field(default_factory=list)
-    remaining_fen: dict[int, int] = field(default_factory=dict)
-
-
 def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[str, Any]:
     """Return a settlement of this merchant, or a part. No live scan is needed: it is named.
 
     Raises NotFound, AlreadyRefunded, FieldInvalid, RefundTooMuch, RefundWholeOnly,
-    RefundLastFirst, RefundNeedsPayment; TryAgain when its shift was just closed.
+    RefundLastFirst, RefundNeedsPayment, RefundNeedsApproval, RefundDeclined; TryAgain when its
+    shift was just closed.
     """
     desk = stand_at_till(desk)
     lock_for_return(request.settlement_id, merchant_id=desk.terminal.merchant_id)
     found = standing(settlement_id=request.settlement_id)
     if found.is_gone:
         raise AlreadyRefunded(param="settlement_id")
-    wish = _whole(found) if request.lines is None else _parts(found, request.lines)
+    wish = whole(found) if request.lines is None else parts_of(found, request.lines)
     return book(
         desk,
         found,
@@ -142,7 +128,7 @@ def lock_for_return(settlement_id: UUID, *, merchant_id: int) -> None:
 
 def everything(found: Standing) -> list[ReturnedPart]:
     """All that is left of a settlement, as parts to return."""
-    return _whole(found).parts
+    return whole(found).parts
 
 
 def book(
@@ -157,7 +143,8 @@ def book(
 ) -> dict[str, Any]:
     """Decide and write a return of these parts; the member is locked. Answers the refund.
 
-    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile.
+    Raises RefundWholeOnly, RefundLastFirst, RefundNeedsPayment, DayClosedMeanwhile; and, where the
+    month is declared for clearing, RefundNeedsApproval and RefundDeclined.
     """
     bill = found.bill
     assert bill is not None
@@ -193,6 +180,7 @@ def book(
     )
     if not _accounts_can_give(funds, own_fen=back.get("account", 0), relatives=relatives):
         raise RefundWholeOnly(param="lines")
+    approval = approval_for(desk, found, parts, back, reason=reason)
     planned = Return(
         standing=found,
         parts=tuple(parts),
@@ -207,6 +195,7 @@ def book(
         kind=kind,
     )
     refund_id = write_return(desk, planned)
+    use_approval(approval, refund_id=refund_id)
     tenders.give_back(
         settlement_id=found.settlement_id,
         refund_id=refund_id,
@@ -334,87 +323,3 @@ def _added(*amounts: Mapping[_Key, int]) -> dict[_Key, int]:
         for key, amount in each.items():
             found[key] = found.get(key, 0) + amount
     return {key: amount for key, amount in found.items() if amount}
-
-
-def _whole(found: Standing) -> _Wish:
-    wish = _Wish(remaining_fen={line.no: 0 for line in found.lines})
-    for line in found.lines:
-        left_e4 = line.quantity_e4 - line.returned_e4
-        if left_e4:
-            wish.parts.append(
-                ReturnedPart(line, left_e4, line.remaining_fen, codes=line.trace_codes)
-            )
-    return wish
-
-
-def _parts(found: Standing, asked: Sequence[ReturnedLine]) -> _Wish:
-    by_number = {line.no: line for line in found.lines}
-    wish = _Wish(remaining_fen={line.no: line.remaining_fen for line in found.lines})
-    seen: set[int] = set()
-    for index, each in enumerate(asked):
-        where = f"lines[{index}]"
-        line = by_number.get(each.no)
-        if line is None or each.no in seen:
-            problem = _("once a line of the settlement") if line else _("no line of the settlement")
-            raise FieldInvalid(param=f"{where}.no", field=f"{where}.no", problem=problem)
-        seen.add(each.no)
-        part, after = _part(line, each, where=where)
-        wish.parts.append(part)
-        wish.remaining_fen[each.no] = after.remaining_fen
-    return wish
-
-
-def _part(
-    line: StandingLine, asked: ReturnedLine, *, where: str
-) -> tuple[ReturnedPart, StandingLine]:
-    """What comes back of one line, and the line as it then stands."""
-    if asked.quantity is not None and asked.amount_fen is not None:
-        raise FieldInvalid(
-            param=f"{where}.amount_fen",
-            field=f"{where}.amount_fen",
-            problem=_("give a quantity or an amount"),
-        )
-    left_e4 = line.quantity_e4 - line.returned_e4
-    quantity_e4 = left_e4
-    if asked.quantity is not None:
-        try:
-            quantity_e4 = money.quantity_units(asked.quantity)
-        except ValueError as error:
-            field_ = f"{where}.quantity"
-            raise FieldInvalid(param=field_, field=field_, problem=str(error)) from None
-    elif asked.amount_fen is not None:
-        quantity_e4 = 0
-    too_much = quantity_e4 > left_e4 or (asked.amount_fen or 0) > line.remaining_fen
-    if too_much or not line.remaining_fen or (quantity_e4 == 0 and not asked.amount_fen):
-        raise RefundTooMuch(param=where, line_no=line.no)
-    after = replace(
-        line,
-        returned_e4=line.returned_e4 + quantity_e4,
-        returned_fen=line.returned_fen + (asked.amount_fen or 0),
-    )
-    try:
-        amount_fen = line.remaining_fen - after.remaining_fen
-    except ValueError:
-        raise RefundTooMuch(param=where, line_no=line.no) from None
-    codes = _codes(
-        line, asked, is_rest=quantity_e4 == left_e4, quantity_e4=quantity_e4, where=where
-    )
-    return ReturnedPart(line, quantity_e4, amount_fen, codes=codes), after
-
-
-def _codes(
-    line: StandingLine, asked: ReturnedLine, *, is_rest: bool, quantity_e4: int, where: str
-) -> tuple[str, ...]:
-    """The packs that are back on the shelf and may be sold again."""
-    named = tuple(asked.trace_codes or ())
-    problem: object = None
-    if foreign := set(named) - set(line.trace_codes):
-        problem = _("%s is not a pack of this line") % sorted(foreign)[0]
-    elif named and not quantity_e4:
-        problem = _("an amount without goods brings no pack back")
-    elif line.trace_codes and quantity_e4 and not is_rest and not named:
-        problem = _("name the packs that come back")
-    if problem is not None:
-        field_ = f"{where}.trace_codes"
-        raise FieldInvalid(param=field_, field=field_, problem=problem)
-    return line.trace_codes if is_rest else named

@@ -3,8 +3,8 @@
 A reversal names the key that the act was sent under and is safe at any moment. Before the act, the
 key is barred, so that a request still on its way finds it used up; during it, the reversal waits
 for it to end; after it, what was settled is returned as if it had never been. Once the client has
-confirmed the result, or somebody took the receipt away, there is nothing unknown left to withdraw:
-goods then come back as refunds do.
+confirmed the result, somebody took the receipt away, or the month is declared for clearing, there
+is nothing unknown left to withdraw: goods then come back as refunds do.
 """
 
 import logging
@@ -25,6 +25,7 @@ from settlement.requests import ConfirmRequest, ReleaseRequest, ReverseRequest
 from settlement.selectors.slips import slip_was_issued
 from settlement.selectors.standing import Standing, standing
 from settlement.services.closing import hold_day
+from settlement.services.declaring import month_is_declared
 from settlement.services.desk import Desk
 from settlement.services.fee_batches import write_fee_batch
 from settlement.services.quotes import QuoteNotLive, release
@@ -197,6 +198,9 @@ def _reverse_settlement(desk: Desk, settlement_id: UUID, *, reason: str) -> dict
         raise UseRefund(param="original_key", settlement_id=str(settlement_id))
     if found.is_gone:
         return None
+    if month_is_declared(found, day=desk.day):
+        # The fund has been told of it; only its staff let it come back.
+        raise UseRefund(param="original_key", settlement_id=str(settlement_id))
     return _book_reversal(desk, found, reason=reason)
 
 

@@ -2,7 +2,7 @@
 // its refund. The same on every counter.
 
 import { Intent, lookUrl, read, serverNow } from "./calls.js";
-import { h, part, say, timeOfDay } from "./dom.js";
+import { dayAndTime, h, part, say, timeOfDay } from "./dom.js";
 import { yuan } from "./money.js";
 import { payer, reason, state } from "./words.js";
 
@@ -190,10 +190,19 @@ export class Bill {
       this.#refundResult(refund);
       this.refunded(refund, settlement);
     } catch (error) {
-      say(this.line, error.message, "bad");
+      part(this.root, "waiting")?.remove();
+      if (error.code !== "refund_needs_approval") return say(this.line, error.message, "bad");
+      say(this.line, "");
+      this.#waits(error, intent, settlement);
     } finally {
       this.#lock(false);
     }
+  }
+
+  /** Show a settlement that was made before, as it stands now. */
+  show(settlement) {
+    this.#forget();
+    this.#result(settlement);
   }
 
   /** Take up what a reload interrupted. Answers whether there was anything. */
@@ -284,7 +293,10 @@ export class Bill {
         h("p", { class: "figure" }, yuan(settlement.total_fen)),
         shareList(settlement),
         hospitalPayment(settlement),
-        h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen ?? 0)}`),
+        settlement.account_balance_fen === undefined
+          ? h("p", { class: "muted" }, `${state("accepted")} · ${dayAndTime(settlement.accepted_at)}`)
+          : h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen)}`),
+        settlement.refunded_fen ? h("p", { class: "tag warn" }, `${gettext("Refunded")} ${yuan(settlement.refunded_fen)}`) : null,
         status,
         h(
           "div",
@@ -297,11 +309,13 @@ export class Bill {
             { class: "button quiet", "data-part": "slip", target: "_blank", rel: "noopener", href: `/slips/${settlement.settlement_id}/` },
             gettext("Slip"),
           ),
-          h(
-            "button",
-            { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
-            gettext("Refund"),
-          ),
+          left(settlement)
+            ? h(
+                "button",
+                { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
+                gettext("Refund"),
+              )
+            : null,
         ),
       ),
     );
@@ -336,7 +350,7 @@ export class Bill {
   #askRefund(settlement) {
     const dialog = part(this.root, "refund-dialog");
     const form = dialog.querySelector("form");
-    part(dialog, "amount").textContent = yuan(settlement.total_fen);
+    part(dialog, "amount").textContent = yuan(left(settlement));
     form.onsubmit = (event) => {
       event.preventDefault();
       const reasonText = form.elements.reason.value.trim();
@@ -347,6 +361,33 @@ export class Bill {
     };
     part(dialog, "cancel").onclick = () => dialog.close();
     dialog.showModal();
+  }
+
+  /** The fund has to decide first: until when, and how to go on. What is sent again is the same. */
+  #waits(refused, intent, settlement) {
+    const { approval_id: number, since } = refused.problem;
+    const heading = h("h2", { tabindex: "-1" }, gettext("The refund waits for the fund"));
+    const again = () => this.refund(new Intent("refund", JSON.parse(intent.text), { lasting: true }), settlement);
+    part(this.root, "result").append(
+      h(
+        "div",
+        { class: "card waiting-card", "data-part": "waiting" },
+        heading,
+        h("p", {}, refused.message),
+        h("p", { class: "small muted" }, interpolate(gettext("Waiting since %s. Last asked at %s."), [dayAndTime(since), timeOfDay(serverNow())])),
+        h("p", { class: "small muted whole-number" }, `${gettext("Number of the approval")} ${number}`),
+        h(
+          "div",
+          { class: "actions" },
+          h("button", { type: "button", "data-part": "again", onclick: again }, gettext("Send the refund again")),
+          location.pathname === RETURNS
+            ? null
+            : h("a", { class: "slip-link", "data-part": "later", href: laterUrl(intent) }, gettext("To send it later: this address")),
+        ),
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    part(this.root, "waiting").scrollIntoView({ block: "nearest" });
   }
 
   #refundResult(refund) {
@@ -380,6 +421,13 @@ export class Bill {
     heading.focus({ preventScroll: true });
   }
 }
+
+/** Where the settlement of a refund's intent is found again. */
+const RETURNS = "/counter/returns/";
+const laterUrl = (intent) => `${RETURNS}?settlement=${JSON.parse(intent.text).settlement_id}`;
+
+/** What is left of a settlement, in fen; one that was just made has nothing returned yet. */
+const left = (settlement) => settlement.total_fen - (settlement.refunded_fen ?? 0);
 
 /** A refund's answer names shares only; the panel wants the three sums too. */
 function sums(refund) {

@@ -122,6 +122,9 @@ function show(figures) {
     ]),
     gettext("Nothing was settled today."),
   );
+  part(root, "approvals-waiting").textContent = figures.approvals_waiting
+    ? ` (${interpolate(gettext("%s waiting"), [figures.approvals_waiting])})`
+    : "";
   part(root, "day").textContent = figures.day;
 }
 

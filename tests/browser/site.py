@@ -10,8 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from tests.world import World
 
 PASSWORD = "correct horse battery"
 # A second version of the region's rules, which is not in force, and the rules of another region.
@@ -45,6 +49,7 @@ def prepare() -> None:
     fund.groups.add(Group.objects.create(name=FUND_GROUP))
     User.objects.create_user("nobody", password=PASSWORD)
     _more_rules()
+    _returns_that_wait(world)
     print(f"prescription {prescription}", flush=True)
 
 
@@ -68,6 +73,31 @@ def _more_rules() -> None:
             area_code=area, version=version, from_date=since, text=rules,
             sha256=sha256(rules.encode()).hexdigest(), loaded_at=timezone.now(),
         )  # fmt: skip
+
+
+def _returns_that_wait(world: "World") -> None:
+    """Of a customer of their own, into a month that is declared for clearing: one stays for the
+    tests of the page's look when the others are decided."""
+    from django.test.utils import override_settings
+
+    from tests.settlement.declared_world import Counter, declare_long_ago, sold
+    from tests.world import line
+
+    person = world.person("周退货", number="370300000021", category="retired")
+    till = world.till(name="前台 2")
+    long = "顾客对药物过敏，医生已换药，原处方作废；药品未拆封，连同小票一并退回"
+    # The name under which the tills of tests send.
+    with override_settings(ALLOWED_HOSTS=["testserver"]):
+        for lines, reason in (
+            ([line("A4", "3", "18.6"), line("A5", "2", "128")], "规格买错，未拆封"),
+            ([line("A4", "1", "18.6")], long),
+            ([line("A4", "2", "18.6")], "多买了"),
+            ([line("A4", "5", "18.6")], "开错了"),
+        ):
+            scan_id = world.scan(till, member=person)
+            bill = sold(world, till, *lines, scan_id=scan_id, benefit_kind="pharmacy_account")
+            declare_long_ago(bill["settlement_id"])
+            Counter(world, till, bill).asked(reason=reason)
 
 
 def hospital_in_a_city() -> None:

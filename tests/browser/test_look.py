@@ -14,10 +14,12 @@ PAGES = [
     ("citizen", "/me/"),
     ("citizen", "/me/try/"),
     ("pharmacist", "/counter/pharmacy/"),
+    ("pharmacist", "/counter/returns/"),
     ("cashier", "/counter/clinic/"),
     ("ward", "/counter/clinic/"),
     ("fund", "/fund/"),
     ("fund", "/fund/workbench/"),
+    ("fund", "/fund/approvals/"),
     ("nobody", "/"),
 ]
 

@@ -14,7 +14,14 @@ LANDING = {
     "cashier": "portal:clinic",
     "fund": "portal:fund",
 }
-PAGES = ["portal:citizen", "portal:pharmacy", "portal:clinic", "portal:fund"]
+PAGES = [
+    "portal:citizen",
+    "portal:pharmacy",
+    "portal:clinic",
+    "portal:returns",
+    "portal:fund",
+    "portal:approvals",
+]
 
 
 @pytest.mark.parametrize(("name", "page"), LANDING.items())

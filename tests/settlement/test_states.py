@@ -4,10 +4,17 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from settlement import states
-from settlement.models import Quote, Refund, Settlement, Tender
+from settlement.models import (
+    Quote,
+    Refund,
+    RefundApproval,
+    Settlement,
+    Tender,
+)
+from tests.settlement.declared_world import declare_long_ago
 from tests.world import World, line
 
-ENTITIES: tuple[states.Entity, ...] = ("quote", "settlement", "refund", "tender")
+ENTITIES: tuple[states.Entity, ...] = ("quote", "settlement", "refund", "tender", "approval")
 
 
 def test_an_event_leads_where_the_table_says_and_only_for_whoever_may() -> None:
@@ -61,8 +68,10 @@ def _a_row(world: World, entity: states.Entity) -> type:
     settled = till.post("settlements", {"quote_id": quote["quote_id"]})
     if entity == "settlement":
         return Settlement
+    if entity == "approval":
+        declare_long_ago(settled["settlement_id"])
     till.post("refunds", {"settlement_id": settled["settlement_id"], "reason": "x"})
-    return Refund
+    return RefundApproval if entity == "approval" else Refund
 
 
 @pytest.mark.parametrize("entity", ENTITIES)

@@ -19,6 +19,7 @@ _APPEND_ONLY = (
     "settlement_relativerefund",
     "settlement_restatement",
     "settlement_restatedshare",
+    "settlement_declaredmonth",
 )
 _TO_BE_SEALED = ("settlement_ledgertransaction", "settlement_ledgertransaction_is_to_be_sealed")
 
