@@ -159,6 +159,19 @@ def _spare_the_disk() -> None:
         sql.run("SET LOCAL synchronous_commit = off")
 
 
+def until_parked_s(*, attempts: int, every_s: float) -> float:
+    """Seconds from a row's commit until it is done, or parked for a person: of one that ends its
+    worker at each of its attempts, which takes longest, where a worker looks every so often. A
+    queue that is longer than a worker is fast, and passing trouble, come on top."""
+    # One look takes it up, and one that comes after its mark is old finds it abandoned.
+    noticed_s = attempts * (every_s + ABANDONED_S + every_s)
+    return noticed_s + sum(_after_death_s(nth) for nth in range(1, attempts))
+
+
+def _after_death_s(attempts: int) -> int:
+    return 0 if attempts == 1 else 15 * 2 ** (attempts - 1)
+
+
 def _count_death(row: _Row, *, attempts: int, work: _Work) -> bool:
     """Count the attempt of a worker that did not live to count it. Whether to try now, alone.
 
@@ -166,7 +179,7 @@ def _count_death(row: _Row, *, attempts: int, work: _Work) -> bool:
     Later ones are long: whoever supervises gives up on a worker that dies again and again.
     """
     parked = attempts >= work.attempts
-    wait_s = 0 if attempts == 1 else 15 * 2 ** (attempts - 1)
+    wait_s = _after_death_s(attempts)
     OutboxEntry.objects.filter(pk=row.id).update(
         begun_at=None,
         attempts=attempts,

@@ -33,4 +33,5 @@ urlpatterns = [
     path("fund/", fund.page, name="fund"),
     path("fund/workbench/", workbench.page, name="workbench"),
     path("fund/overview.json", fund.figures, name="figures"),
+    path("fund/certainty.json", fund.certainty, name="certainty"),
 ]
