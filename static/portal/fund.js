@@ -148,11 +148,11 @@ function showCertainty(kinds) {
     ...kinds.map((row) =>
       h(
         "tr",
-        { class: row.overdue ? "overdue" : null },
+        {},
         h("th", { scope: "row" }, kind(row.kind), h("span", { class: "muted small" }, finality(row.kind))),
         ...[
-          duration(row.limit_s),
           row.overdue ? h("span", { class: "tag bad" }, String(row.overdue)) : "0",
+          duration(row.limit_s),
           String(row.open),
           row.open ? took(row.oldest_s) : "–",
           row.in_part ? interpolate(gettext("%s and more"), [row.finished]) : String(row.finished),

@@ -10,6 +10,9 @@ from typing import Any, get_args
 import pytest
 import time_machine
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from messaging.models import OutboxEntry
 from messaging.outbox import until_parked_s
@@ -441,6 +444,47 @@ def test_a_row_that_kills_its_worker_is_parked_within_the_time_that_is_stated(
             post_due(now=moment, limit=10)
         assert moment <= after(now, clocks().worker_s)
         moment = after(moment, 3)
+
+
+# -- what it costs
+
+# Ids are in the order of time, as those of `messaging/ids.py` are.
+_ID = (
+    "(lpad(to_hex((extract(epoch FROM x.at) * 1000)::bigint), 12, '0')"
+    " || '7' || substr(md5(x.n::text), 1, 19))::uuid"
+)
+_PAST = "(SELECT n, now() - n * interval '30 minutes' AS at FROM generate_series(1, 20000) n) AS x"
+
+
+def _copies(table: str, changed: dict[str, str]) -> str:
+    fields = [
+        field.column for field in {"scan": Scan, "settlement": Settlement}[table]._meta.fields
+    ]
+    chosen = ", ".join(changed.get(name, f"t.{name}") for name in fields)
+    return (
+        f"INSERT INTO settlement_{table} ({', '.join(fields)})"
+        f" SELECT {chosen} FROM (SELECT * FROM settlement_{table} LIMIT 1) AS t, {_PAST}"
+    )
+
+
+@pytest.mark.postgres
+def test_a_long_past_is_not_read(world: World, till: Till) -> None:
+    sold(world, till)
+    work(timezone.now())
+    with connection.cursor() as cursor:
+        changed = {"id": _ID, "scanned_at": "x.at", "expires_at": "x.at"}
+        cursor.execute(_copies("scan", changed))
+        changed = {"id": _ID, "accepted_at": "x.at", "posted_at": "x.at", "member_seq": "10 + x.n"}
+        cursor.execute(_copies("settlement", changed))
+        cursor.execute("ANALYZE settlement_scan, settlement_settlement")
+        with CaptureQueriesContext(connection) as sent:
+            board(now=timezone.now())
+        for query in sent.captured_queries:
+            if query["sql"].startswith("SELECT"):
+                cursor.execute(f"EXPLAIN {query['sql']}")
+                plan = "\n".join(row[0] for row in cursor.fetchall())
+                assert "Seq Scan on settlement_settlement" not in plan, plan
+                assert "Seq Scan on settlement_scan" not in plan, plan
 
 
 # -- for whoever watches
