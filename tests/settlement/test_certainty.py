@@ -3,8 +3,10 @@ whoever should have finished it did not."""
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -419,6 +421,13 @@ def test_stated_times_follow_from_the_settings() -> None:
         "tender": 30 + 40 + 10 + 360,
         "tender_refund": 40 + 360 + 5,
     }
+
+
+def test_the_guide_tells_every_line_of_the_table() -> None:
+    guide = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    section = guide.partition("## The certainty clock")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \| [^|]+ \|$", section, re.M)
+    assert told == list(get_args(Kind))
 
 
 def test_the_worker_has_the_time_that_the_outbox_takes_to_park_a_row_that_kills_it() -> None:
