@@ -39,6 +39,7 @@ CONFIRM_WITHIN_S = 10
 FINAL_WITHIN_S = 900.0
 KNOWN_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.5
+TRIES = 5
 PAYMENT_CODE = "134567890123456789"
 NOT_KNOWN = ("asked", "unknown")
 
@@ -219,24 +220,33 @@ class Mix:
         latencies: list[float] | None = None,
     ) -> dict[int, dict[str, Any]]:
         """Send by the tills whose turn it is. Answers what was done; a quote may have run out
-        meanwhile, and then that is refused. Raises Trouble where anything else is answered."""
+        meanwhile, and then that is refused; "try again" is sent again. Raises Trouble where
+        anything else is answered."""
         if not requests:
             return {}
         signed = [
             self.tills[n % TERMINALS].post(path, body, now=time.time())
             for n, (path, body) in requests.items()
         ]
-        load: Load = generator.closed(self.server.lines(), signed, keep=True)
-        if latencies is not None:
-            latencies.extend(load.latencies_s)
-        done = {}
-        for n, (place, answer) in zip(requests, sorted(load.answers.items()), strict=True):
-            status, body = int(answer[9:12]), json.loads(generator.body_of(answer))
-            if status in (200, 201):
-                done[n] = body
-            elif body.get("code") not in ("quote_expired", "quote_not_live"):
-                raise Trouble(f"{list(requests.values())[place][0]}: {status} {body}")
-        return done
+        done: dict[int, dict[str, Any]] = {}
+        waiting = dict(zip(requests, signed, strict=True))
+        for _ in range(TRIES):
+            load: Load = generator.closed(self.server.lines(), list(waiting.values()), keep=True)
+            if latencies is not None:
+                latencies.extend(load.latencies_s)
+            again = {}
+            for n, (_place, answer) in zip(waiting, sorted(load.answers.items()), strict=True):
+                status, body = int(answer[9:12]), json.loads(generator.body_of(answer))
+                if status in (200, 201):
+                    done[n] = body
+                elif status == 503:
+                    again[n] = waiting[n]
+                elif body.get("code") not in ("quote_expired", "quote_not_live"):
+                    raise Trouble(f"{requests[n][0]}: {status} {body}")
+            waiting = again
+            if not waiting:
+                return done
+        raise Trouble(f"{len(waiting)} requests were never answered")
 
 
 def _is_confirmed(n: int) -> bool:

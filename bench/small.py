@@ -32,7 +32,12 @@ def in_a_process_of_its_own(
     def measured(database_url: str) -> None:
         environment = production_environment(folder, database_url=database_url, broker_url="")
         # The demo data is for any start but a production one; nothing durable hangs on that.
-        environment |= {"DEPLOYMENT": "embedded", "VAR_DIR": str(run), **(more or {})}
+        environment |= {
+            "DEPLOYMENT": "embedded",
+            "VAR_DIR": str(run),
+            "SEAL_FILE": str(run / "seals.log"),
+            **(more or {}),
+        }
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
         if done.returncode:
             raise Trouble(f"{kind} could not be measured: the reason stands above.")
