@@ -254,7 +254,7 @@ def _is_confirmed(n: int) -> bool:
 
 
 def _two_steps(n: int) -> dict[str, int]:
-    """Two of ten are settled in two steps, of which one is confirmed."""
+    """Two of five of these are settled in two steps, of which one is confirmed."""
     return {"confirm_within_s": CONFIRM_WITHIN_S} if n % 10 in (0, 2) else {}
 
 

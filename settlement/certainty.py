@@ -64,8 +64,8 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Promise:
     """One line of the table. `who` brings the end about; `time` needs nobody: what has run out is
-    final although no row says so. What is open and not late is always in one of the stages, but for
-    what waits for another line of this table."""
+    final although no row says so. Whatever is open is in one of the stages, but for what waits for
+    another line of this table."""
 
     kind: Kind
     # The column of its beginning.
