@@ -8,8 +8,6 @@ PostgreSQL of the bench's own; docs/performance.md says how to read it.
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
 import time
 from itertools import cycle, islice
@@ -17,21 +15,11 @@ from pathlib import Path
 
 from bench import generator
 from bench.measuring import Figures, Server
-from bench.seed import connect
-from bench.stack import (
-    ROOT,
-    bench_folder,
-    children,
-    postgres,
-    production_environment,
-    start_web,
-    start_worker,
-)
-from bench.terminals import LINES_A_BILL, TERMINALS, Signer, Terminal, terminal_key
+from bench.small import DATABASES, demo_area, in_a_process_of_its_own
+from bench.stack import children, start_web, start_worker
+from bench.terminals import TERMINALS, Signer
 from launch.console import Trouble, say
 
-DATABASES = ("sqlite", "postgres")
-NAME = "posting_bench"
 # Signatures live two minutes, so a slice is signed just before it is sent.
 SLICE = 400
 POSTED_WITHIN_S = 120.0
@@ -52,39 +40,12 @@ def main(arguments: list[str]) -> int:
     say("|---|---|---|---|")
     try:
         for kind in [chosen.on] if chosen.on else DATABASES:
-            _on(kind, ["--settlements", str(chosen.settlements), "--rounds", str(chosen.rounds)])
+            arguments = ["--settlements", str(chosen.settlements), "--rounds", str(chosen.rounds)]
+            in_a_process_of_its_own("bench.posting", kind, arguments)
     except Trouble as trouble:
         say(str(trouble))
         return 1
     return 0
-
-
-def _on(kind: str, arguments: list[str]) -> None:
-    """One database in a process of its own: Django knows one for good."""
-    folder = bench_folder(os.environ)
-    run = folder / f"posting-{kind}"
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir()
-    command = [sys.executable, "-m", "bench.posting", "--inside", "--on", kind, *arguments]
-
-    def measured(database_url: str) -> None:
-        environment = production_environment(folder, database_url=database_url, broker_url="")
-        # The demo data is for any start but a production one; nothing durable hangs on that.
-        environment |= {"DEPLOYMENT": "embedded", "VAR_DIR": str(run)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-        if done.returncode:
-            raise Trouble(f"{kind} could not be measured: the reason stands above.")
-
-    if kind == "sqlite":
-        measured("")
-        return
-    with postgres(folder) as cluster, connect(cluster) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {NAME}")
-        try:
-            measured(cluster.url(NAME))
-        finally:
-            server.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
 
 
 def _measure(kind: str, *, settlements: int, rounds: int) -> None:
@@ -93,7 +54,7 @@ def _measure(kind: str, *, settlements: int, rounds: int) -> None:
     django.setup()
     from django.db import connection
 
-    signers, people, goods = _demo()
+    signers, people, goods = demo_area()
     figures = Figures()
     # The worker's log is read for its start, so each one begins its own.
     with children(Path(os.environ["VAR_DIR"]) / "log") as started:
@@ -111,49 +72,6 @@ def _measure(kind: str, *, settlements: int, rounds: int) -> None:
         f"| {kind} | {figures.shown('accepted')} | {figures.shown('posted')}"
         f" | {figures.ratio_shown('posted', 'accepted')} |"
     )
-
-
-def _demo() -> tuple[list[Terminal], list[int], list[tuple[str, str]]]:
-    """The demo data with eight terminals: these, members with an account, goods with prices."""
-    from django.conf import settings
-    from django.core.management import call_command
-    from django.utils import timezone
-
-    from merchants import services as merchants
-    from merchants.models import Item, Merchant
-    from settlement.models import Account, CatalogueItem
-    from settlement.services import demo
-    from settlement.services.catalogue import load_policy_file
-    from voucher.models import Member, Voucher
-
-    now = timezone.now()
-    call_command("migrate", verbosity=0)
-    load_policy_file(path=ROOT / "policies" / "370300-2022.toml", now=now)
-    demo.load_demo(folder=Path(settings.BASE_DIR) / "demo", now=now)
-    pharmacy = Merchant.objects.get(code="P37030099001")
-    terminals = []
-    for number in range(TERMINALS):
-        code = merchants.issue_enrolment_code(
-            merchant_id=pharmacy.pk, name=f"bench {number}", now=now, lifetime_s=600
-        )
-        public_key = terminal_key(number).public_key().public_bytes_raw()
-        row = merchants.enrol_terminal(
-            one_time_code=code, public_key=public_key, name=f"bench {number}", now=now
-        )
-        terminals.append(Terminal(number, str(row.key_id), pharmacy.pk))
-    active = Voucher.objects.filter(state="active").values("member_id")
-    people = list(
-        Member.objects.filter(
-            pk__in=active,
-            enrolments__entitlements__state="in_force",
-            accounts__in=Account.objects.all(),
-        )
-        .distinct()
-        .values_list("pk", flat=True)
-    )
-    free = CatalogueItem.objects.filter(prescription_only=False).values("national_code")
-    goods = Item.objects.filter(merchant=pharmacy, national_code__in=free).order_by("code")
-    return terminals, people, [(item.code, str(item.unit_price)) for item in goods[:LINES_A_BILL]]
 
 
 def _scanned(server: Server, tills: list[Signer], people: list[int]) -> list[str]:

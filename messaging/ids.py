@@ -6,7 +6,14 @@ key. Python's own `uuid.uuid7` arrives with 3.14.
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
+
+
+def floor_of(moment: datetime) -> UUID:
+    """No id that was made at the moment or later is below it, by the clock of whoever made it. It
+    bounds what is read of a long table; what is read is judged by its columns."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def new_id() -> UUID:

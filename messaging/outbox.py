@@ -159,6 +159,19 @@ def _spare_the_disk() -> None:
         sql.run("SET LOCAL synchronous_commit = off")
 
 
+def until_parked_s(*, attempts: int, every_s: float) -> float:
+    """Seconds from a row's commit until it is done, or parked for a person: of one that ends its
+    worker at each of its attempts, which takes longest, where a worker looks every so often. A
+    queue that is longer than a worker is fast, and passing trouble, come on top."""
+    # One look takes it up, and one that comes after its mark is old finds it abandoned.
+    noticed_s = attempts * (every_s + ABANDONED_S + every_s)
+    return noticed_s + sum(_after_death_s(nth) for nth in range(1, attempts))
+
+
+def _after_death_s(attempts: int) -> int:
+    return 0 if attempts == 1 else 15 * 2 ** (attempts - 1)
+
+
 def _count_death(row: _Row, *, attempts: int, work: _Work) -> bool:
     """Count the attempt of a worker that did not live to count it. Whether to try now, alone.
 
@@ -166,7 +179,7 @@ def _count_death(row: _Row, *, attempts: int, work: _Work) -> bool:
     Later ones are long: whoever supervises gives up on a worker that dies again and again.
     """
     parked = attempts >= work.attempts
-    wait_s = 0 if attempts == 1 else 15 * 2 ** (attempts - 1)
+    wait_s = _after_death_s(attempts)
     OutboxEntry.objects.filter(pk=row.id).update(
         begun_at=None,
         attempts=attempts,
@@ -239,7 +252,10 @@ def _hold(rows: Sequence[_Row], *, now: datetime) -> list[_Row]:
 
 
 def _hand_over(rows: Sequence[_Row], work: _Work) -> None:
-    for topic in dict.fromkeys(row.topic for row in rows):
+    # In the order of the handlers, whoever wrote first: what they lock is then always locked in one
+    # order too. A topic that nobody handles comes first, and fails.
+    order = {topic: place for place, topic in enumerate(work.handlers)}
+    for topic in sorted({row.topic for row in rows}, key=lambda topic: order.get(topic, -1)):
         work.handlers[topic]([row.subject for row in rows if row.topic == topic], work.now)
     ids = sql.values(row.id for row in rows)
     sql.run(f"DELETE FROM messaging_outboxentry WHERE {sql.among('id')}", (ids,))

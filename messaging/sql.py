@@ -152,6 +152,14 @@ def start(text: str) -> tuple[str, str]:
     return text, text + "\U0010ffff"
 
 
+def seconds_between(earlier: str, later: str) -> str:
+    """The expression of the seconds, with fractions, from one moment's expression to another's; on
+    SQLite to the millisecond."""
+    if _is_sqlite():
+        return f"(julianday({later}) - julianday({earlier})) * 86400.0"
+    return f"EXTRACT(EPOCH FROM {later} - {earlier})::double precision"
+
+
 def bytewise(column: str) -> str:
     """What to ORDER BY to have texts by their bytes, in the order of the index of `begins`."""
     return column if _is_sqlite() else f"{column} USING ~<~"

@@ -46,4 +46,5 @@ urlpatterns = [
     path("fund/approvals/", approvals.page, name="approvals"),
     path("fund/approvals/<uuid:approval_id>/", approvals.decision, name="approval"),
     path("fund/overview.json", fund.figures, name="figures"),
+    path("fund/certainty.json", fund.certainty, name="certainty"),
 ]

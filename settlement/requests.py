@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from msgspec import UNSET, Meta, UnsetType
 
 from messaging.bodies import FieldInvalid, Payload
+from settlement.certainty import CONFIRM_AT_MOST_S
 
 # Amounts beyond this are no bill; it also keeps sums inside the database's bigint.
 MOST_FEN = 10**12
@@ -90,7 +91,7 @@ class SettleRequest(Payload, frozen=True):
     package: Code | None = None
     days: Annotated[int, Meta(ge=1, le=3_660)] | None = None
     # Two steps: unless it is confirmed within so many seconds it is reversed by itself.
-    confirm_within_s: Annotated[int, Meta(ge=10, le=600)] | None = None
+    confirm_within_s: Annotated[int, Meta(ge=10, le=CONFIRM_AT_MOST_S)] | None = None
 
     def check_confirms_only(self) -> None:
         """With a quote everything is decided: what would be another bill is refused, not passed

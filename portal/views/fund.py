@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from messaging.days import business_date
 from messaging.inbox import Answer
 from portal.roles import roles_of
+from settlement.selectors.certainty import MEASURED_OVER_S, board
 from settlement.selectors.overview import overview
 from settlement.selectors.presence import NotFound
 
@@ -37,3 +38,15 @@ def figures(request: HttpRequest, *, now: datetime) -> Answer:
     if not roles_of(request.user).fund:
         raise NotFound
     return as_answer(overview(day=business_date(now), now=now))
+
+
+@require_GET
+@json_view
+def certainty(request: HttpRequest, *, now: datetime) -> Answer:
+    """The certainty board. Apart from the figures, because it reads more and is asked for less
+    often."""
+    if not request.user.is_authenticated:
+        raise NotSignedIn
+    if not roles_of(request.user).fund:
+        raise NotFound
+    return as_answer({"measured_over_s": MEASURED_OVER_S, "kinds": board(now=now)})

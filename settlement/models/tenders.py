@@ -10,10 +10,14 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants.models import Merchant
 from messaging.ids import new_id
+from settlement.certainty import promise
 from settlement.states import states_of
 from voucher.models import Member
 
 from .settlements import Quote, Refund, Settlement
+
+# In the order of the table of states.
+OPEN_TENDERS = [state for state in states_of("tender") if state not in promise("tender").final]
 
 
 class Tender(models.Model):
@@ -53,6 +57,8 @@ class Tender(models.Model):
     certain_by = models.DateTimeField()
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
+    # Since when it is known whether it was paid, or that it goes back; of cash, null.
+    known_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -91,6 +97,12 @@ class Tender(models.Model):
                 fields=["settlement"],
                 condition=Q(settlement__isnull=False),
                 name="tenders_by_settlement",
+            ),
+            # What is not final yet, for the certainty clock; short, whatever the table's size.
+            models.Index(
+                fields=["certain_by"],
+                condition=Q(state__in=OPEN_TENDERS),
+                name="tenders_not_final",
             ),
         ]
 
@@ -132,6 +144,11 @@ class TenderRefund(models.Model):
                 fields=["due_at"],
                 condition=Q(due_at__isnull=False),
                 name="tender_refunds_by_due_moment",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(returned_at__isnull=True),
+                name="tender_refunds_not_returned",
             ),
         ]
 

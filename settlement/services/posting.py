@@ -223,6 +223,8 @@ def _post(
     )
 
 
+# In the order in which a batch is worked: settlements and refunds before tenders, as a refund at a
+# till locks them.
 HANDLERS: dict[str, outbox.Handler] = {
     POST_SETTLEMENT: post_settlements,
     POST_REFUND: post_refunds,

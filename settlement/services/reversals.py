@@ -21,6 +21,7 @@ from merchants import selectors as merchants
 from messaging import inbox, sql
 from messaging.days import business_date, moment
 from messaging.refusals import Refusal
+from settlement.certainty import NOT_CONFIRMED
 from settlement.requests import ConfirmRequest, ReleaseRequest, ReverseRequest
 from settlement.selectors.slips import slip_was_issued
 from settlement.selectors.standing import Standing, standing
@@ -179,7 +180,7 @@ def _reverse_if_unconfirmed(settlement_id: UUID, *, now: datetime) -> None:
             (now, settlement_id),
         )
     else:
-        _book_reversal(desk, found, reason="not confirmed in time")
+        _book_reversal(desk, found, reason=NOT_CONFIRMED)
         log.info("settlement %s was not confirmed in time and is reversed", settlement_id)
 
 

@@ -3,10 +3,12 @@
 import { read } from "./calls.js";
 import { dayAndTime, h, part, say } from "./dom.js";
 import { yuan } from "./money.js";
-import { payer, process, refusal, state, task } from "./words.js";
+import { finality, kind, payer, process, refusal, state, task } from "./words.js";
 
 const root = document.getElementById("fund");
 const REFRESH_MS = 4000;
+// The certainty board reads more, and tells of minutes.
+const CERTAINTY_MS = 30000;
 // Beyond this a person should look: posting is a matter of seconds.
 const SLOW_POSTING_S = 30;
 
@@ -15,6 +17,12 @@ function duration(seconds) {
   if (whole < 120) return interpolate(gettext("%s s"), [whole]);
   if (whole < 7200) return interpolate(gettext("%s min"), [Math.round(whole / 60)]);
   return interpolate(gettext("%s h"), [Math.round(whole / 3600)]);
+}
+
+/** How long something took: tenths below ten seconds, a dash for what nothing is known of. */
+function took(seconds) {
+  if (seconds === null) return "–";
+  return seconds < 10 ? interpolate(gettext("%s s"), [seconds.toFixed(1)]) : duration(seconds);
 }
 
 function tile(title, figure, note = "", alarm = false) {
@@ -128,6 +136,48 @@ function show(figures) {
   part(root, "day").textContent = figures.day;
 }
 
+function showCertainty(kinds) {
+  const late = kinds.filter((row) => row.overdue);
+  say(
+    part(root, "verdict"),
+    late.length
+      ? interpolate(gettext("Overdue, a person must look: %s"), [
+          late.map((row) => `${kind(row.kind)} ${row.overdue}`).join(gettext(", ")),
+        ])
+      : gettext("Nothing is overdue."),
+    late.length ? "bad" : "good",
+  );
+  part(root, "certainty").replaceChildren(
+    ...kinds.map((row) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, kind(row.kind), h("span", { class: "muted small" }, finality(row.kind))),
+        ...[
+          row.overdue ? h("span", { class: "tag bad" }, String(row.overdue)) : "0",
+          duration(row.limit_s),
+          String(row.open),
+          row.open ? took(row.oldest_s) : "–",
+          row.in_part ? interpolate(gettext("%s and more"), [row.finished]) : String(row.finished),
+          took(row.p99_s),
+          took(row.worst_s),
+        ].map((cell) => h("td", { class: "num-cell" }, cell)),
+      ),
+    ),
+  );
+}
+
+async function refreshCertainty() {
+  if (!document.hidden) {
+    try {
+      showCertainty((await read(root.dataset.certainty)).kinds);
+    } catch (error) {
+      say(part(root, "verdict"), error.message, "warn");
+    }
+  }
+  setTimeout(refreshCertainty, CERTAINTY_MS);
+}
+
 async function refresh() {
   if (!document.hidden) {
     const line = part(root, "state");
@@ -142,3 +192,4 @@ async function refresh() {
 }
 
 refresh();
+refreshCertainty();

@@ -96,8 +96,32 @@ const STATES = {
   posted: () => gettext("Posted"),
 };
 
+// What the certainty clock is kept of, and what is final of it.
+const KINDS = {
+  scan: () => gettext("Scan"),
+  quote: () => gettext("Quote"),
+  settlement: () => gettext("Settlement"),
+  two_step: () => gettext("Two-step settlement"),
+  refund: () => gettext("Refund"),
+  payment: () => gettext("Payment known"),
+  tender: () => gettext("Payment done"),
+  tender_refund: () => gettext("Payment given back"),
+};
+const FINALITIES = {
+  scan: () => gettext("its time for billing is over"),
+  quote: () => gettext("confirmed, released, replaced or run out"),
+  settlement: () => gettext("posted to the ledger; valid since it was answered"),
+  two_step: () => gettext("confirmed, or reversed by itself"),
+  refund: () => gettext("posted to the ledger; valid since it was answered"),
+  payment: () => gettext("whether it was paid is certain"),
+  tender: () => gettext("captured, returned, declined, or owed by name"),
+  tender_refund: () => gettext("returned the way it came"),
+};
+
 const look = (table) => (word) => (table[word] ? table[word]() : String(word ?? ""));
 
+export const kind = look(KINDS);
+export const finality = look(FINALITIES);
 export const payer = look(PAYERS);
 export const tender = look(TENDERS);
 export const reason = look(REASONS);

@@ -33,6 +33,7 @@ from settlement.models import (  # noqa: E402
     Scan,
     Settlement,
 )
+from settlement.selectors.certainty import board  # noqa: E402
 from tests.ledger_checks import audited, violations  # noqa: E402
 from tests.world import World  # noqa: E402
 from voucher import services as vouchers  # noqa: E402
@@ -210,6 +211,11 @@ def audit(settlements: list[str], refunds: list[str]) -> dict[str, Any]:
     }
 
 
+def overdue() -> dict[str, Any]:
+    """How many of each kind are open beyond their stated time; none is said of."""
+    return {row.kind: row.overdue for row in board(now=timezone.now()) if row.overdue}
+
+
 def _figures() -> dict[str, int]:
     """Posted and posted more than once, by subject; and fen that came from or went nowhere."""
     given: Counter[str] = Counter()
@@ -255,8 +261,8 @@ def balances() -> dict[str, Any]:
 COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     command.__name__: command
     for command in (
-        audit, balances, beats, codes, enrolments, kill_key, merchant, parked, poison, rerun,
-        rotate_keys,
+        audit, balances, beats, codes, enrolments, kill_key, merchant, overdue, parked, poison,
+        rerun, rotate_keys,
         scans, send_beat, voucher, wake,
     )
 }  # fmt: skip

@@ -82,6 +82,19 @@ def test_a_row_that_kills_its_worker_is_parked_and_those_beside_it_are_done() ->
     assert worker.deaths == ATTEMPTS
 
 
+def test_a_batch_is_worked_in_the_order_of_its_handlers_whoever_wrote_first() -> None:
+    """So that two topics lock their rows in one order in every batch."""
+    given: list[str] = []
+    handlers = {
+        "wash": lambda subjects, now: given.append(f"wash {len(subjects)}"),
+        "dry": lambda subjects, now: given.append(f"dry {len(subjects)}"),
+    }
+    for topic in ("dry", "wash", "dry"):
+        outbox.put(topic=topic, subject=new_id(), now=START)
+    assert outbox.work_batch(handlers, now=START, limit=50, attempts=ATTEMPTS) == 3
+    assert given == ["wash 1", "dry 2"]
+
+
 def test_deaths_of_one_row_come_further_and_further_apart() -> None:
     """Three within half a minute, and the supervisor stops everything."""
     worker = Worker(deadly=filled(1))

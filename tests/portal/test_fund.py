@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -14,6 +16,7 @@ from messaging.heartbeats import beat
 from messaging.ids import new_id
 from messaging.models import OutboxEntry
 from portal.tasks import clear_sessions
+from settlement.certainty import TABLE
 from tests.world import World, line
 
 
@@ -77,8 +80,53 @@ def test_the_figures_show_what_is_parked_and_how_long_nobody_has_heard_of_the_wo
     assert 5 <= ready.json()["heartbeats"]["posting sweep"]["age_s"] < 60
 
 
-def test_an_operator_does_not_see_the_figures(signed_in: Callable[[str], Client]) -> None:
-    assert signed_in("pharmacist").get("/fund/overview.json").json()["code"] == "not_found"
+@pytest.mark.django_db(transaction=True)
+def test_the_certainty_board_names_what_is_overdue(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("fund")
+    till = world.till()
+    scan_id = world.scan(till)
+    bill = {"scan_id": scan_id, "benefit_kind": "pharmacy_account", "lines": [line()]}
+    till.post("settlements", bill)
+
+    def shown() -> dict[str, dict[str, Any]]:
+        told = client.get("/fund/certainty.json").json()
+        assert told["measured_over_s"] == 86_400
+        return {row["kind"]: row for row in told["kinds"]}
+
+    before = shown()
+    assert list(before) == [row.kind for row in TABLE]
+    assert before["scan"] | {"oldest_s": 0} == {
+        "kind": "scan",
+        "limit_s": settings.SCAN_LIFETIME_S,
+        "open": 1,
+        "oldest_s": 0,
+        "overdue": 0,
+        "finished": 0,
+        "p50_s": None,
+        "p99_s": None,
+        "worst_s": None,
+        "in_part": False,
+    }
+    assert (before["settlement"]["open"], before["settlement"]["overdue"]) == (1, 0)
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        late = shown()
+        assert {kind: row["overdue"] for kind, row in late.items() if row["overdue"]} == {
+            "settlement": 1
+        }
+        assert late["scan"]["open"] == 0
+    world.post_everything()
+    assert shown()["settlement"]["finished"] == 1
+
+
+@pytest.mark.parametrize("name", ["overview", "certainty"])
+def test_an_operator_does_not_see_the_figures(
+    signed_in: Callable[[str], Client], name: str
+) -> None:
+    path = f"/fund/{name}.json"
+    assert signed_in("pharmacist").get(path).json()["code"] == "not_found"
+    assert Client().get(path).json()["code"] == "not_signed_in"
 
 
 @pytest.mark.django_db

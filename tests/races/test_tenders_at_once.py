@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
+from messaging import outbox
 from settlement.models import CreditLine, Quote, Settlement, SimulatedPayment, Tender, TenderRefund
 from settlement.services.posting import post_due
 from settlement.services.tender import connections, credit
@@ -155,3 +156,29 @@ def test_two_workers_capture_once_and_wait_for_nobody(world: World) -> None:
     assert states(quote) == ["captured", "captured"]
     assert Settlement.objects.get().state == "posted"
     assert taken_from_citizens() == 18_600
+
+
+def test_a_refund_and_the_worker_lock_a_settlement_before_its_tenders(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deadlocked(*_: object) -> int:
+        raise AssertionError("the batch failed")
+
+    monkeypatch.setattr(outbox, "_work_one_by_one", deadlocked)
+    till = world.till()
+    quote = quoted(world, till)
+    pay(till, quote, part())
+    settled = settle(till, quote)
+    returned = {"settlement_id": settled["settlement_id"], "reason": "returned"}
+    now = timezone.now()
+    met = forced(
+        lambda: till.post("refunds", returned),
+        # In one batch the settlement is posted and its tender taken in hand for the capture.
+        partial(post_due, now=now, limit=50),
+        before='FROM "settlement_tender"',
+    )
+    assert met.second_waited
+    assert met.first.status == 201, met.first.text
+    # It was given back before it was captured, and whoever came second did all it had to.
+    assert met.second == 2
+    finish()

@@ -21,6 +21,7 @@ from merchants.selectors import terminal_facts
 from messaging import outbox
 from messaging.days import business_date
 from messaging.refusals import Refusal
+from settlement.certainty import IN_HAND_S, LONGEST_WAIT_S
 from settlement.models import Tender, TenderRefund, TenderRule
 from settlement.requests import RefundRequest
 from settlement.services.closing import hold_day
@@ -36,10 +37,6 @@ from .returning import end_quote
 from .taking import record_asked
 
 log = logging.getLogger(__name__)
-
-# Longer than a provider takes to answer or to time out, several times over.
-IN_HAND_S = 60
-LONGEST_WAIT_S = 300
 
 Row = TypeVar("Row", Tender, TenderRefund)
 

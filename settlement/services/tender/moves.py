@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from settlement.models import Tender, TenderRefund
+from settlement.selectors.tenders import UNCERTAIN
 from settlement.states import Actor, transition
 
 
@@ -21,6 +22,8 @@ def move(
     """Whether the tender was still in that state. `columns` are changed with it. Raises
     IllegalTransition."""
     line = transition("tender", state, event, who=who)
+    if state in UNCERTAIN and line.next not in UNCERTAIN:
+        columns["known_at"] = now
     changed = Tender.objects.filter(pk=tender_id, state=state).update(
         state=line.next, changed_at=now, due_at=due_at, attempts=0, **columns
     )

@@ -177,6 +177,8 @@ class System:
         grown = {name: audit[name] - self.counted[name] for name in FIGURES}
         self.counted = Counter({name: audit[name] for name in FIGURES})
         stroke.count({**grown, "wrong": audit["wrong"]})
+        late = self.run.ground("overdue")
+        stroke.expect(not late, f"open beyond the stated time: {late}")
         chosen = stroke.chance.sample(self.repeats, min(repeated, len(self.repeats)))
         self.repeats.clear()
 
