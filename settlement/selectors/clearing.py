@@ -46,9 +46,11 @@ def unfinished(*, merchant_id: int, month: date) -> Unfinished:
     returned = Refund.objects.filter(
         Q(accounting_month=month) | Q(settlement__accounting_month=month), merchant_id=merchant_id
     )
+    # A debt by name is between a payment service and the merchant: clearing moves none of it.
+    done = states.final_states("tender") | {"debt"}
     tenders = (
         Tender.objects.filter(settlement__in=settled)
-        .exclude(state__in=states.final_states("tender"))
+        .exclude(state__in=done)
         .values("state")
         .annotate(n=Count("id"))
     )
