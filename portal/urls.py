@@ -5,7 +5,17 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from portal.views import citizen, counter, entrance, fund, shifts, slips, trying, workbench
+from portal.views import (
+    citizen,
+    counter,
+    entrance,
+    fund,
+    payments,
+    shifts,
+    slips,
+    trying,
+    workbench,
+)
 
 app_name = "portal"
 
@@ -31,6 +41,7 @@ urlpatterns = [
     path("slips/<uuid:settlement_id>.json", slips.data, name="slip_data"),
     path("slips/<uuid:settlement_id>.pdf", slips.document, name="slip_pdf"),
     path("fund/", fund.page, name="fund"),
+    path("fund/payments/", payments.page, name="payments"),
     path("fund/workbench/", workbench.page, name="workbench"),
     path("fund/overview.json", fund.figures, name="figures"),
 ]
