@@ -126,7 +126,7 @@ def serve(port: int) -> int:
     workers, and a fork of a process with threads may inherit locks that nobody will release."""
     from django.utils import timezone
 
-    from settlement.sweep import Sweep
+    from settlement.sweep import Sweep, drive_all
 
     granian = [
         "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4",
@@ -134,6 +134,7 @@ def serve(port: int) -> int:
     ]  # fmt: skip
     web = subprocess.Popen([sys.executable, "-m", *granian], stdin=subprocess.DEVNULL)
     Sweep(clock=timezone.now, every_s=0.3, batch=50).start()
+    Sweep(clock=timezone.now, every_s=0.3, batch=20, name="tender sweep", work=drive_all).start()
     if not sys.stdin.isatty():
         threading.Thread(target=_end_with_our_starter, daemon=True).start()
     return web.wait()

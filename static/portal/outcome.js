@@ -1,0 +1,156 @@
+// What became of a bill: the settlement with its slip and the way to return it, or its refund, and how
+// the cash part was paid or goes back.
+
+import { hospitalPayment, shareList, sums } from "./bill-view.js";
+import { Intent, lookUrl, read, serverNow } from "./calls.js";
+import { h, part, timeOfDay } from "./dom.js";
+import { yuan } from "./money.js";
+import { partList, recordOf, showWayBack } from "./tender.js";
+import { state } from "./words.js";
+
+const FAST_MS = 700;
+const SLOW_MS = 5000;
+
+export class Outcome {
+  /** `next()` starts with the next person, where the page has such a thing; `refund(intent, settlement)`
+   * sends a refund that somebody confirmed. */
+  constructor(root, { next, refund }) {
+    this.root = root;
+    this.next = next;
+    this.refund = refund;
+  }
+
+  /** Show a settlement; null takes whatever is shown away. */
+  show(settlement) {
+    const place = part(this.root, "result");
+    clearTimeout(this.watching);
+    part(this.root, "ask").hidden = !!settlement;
+    if (!settlement) return place.replaceChildren();
+    const status = h("p", { class: "muted", role: "status", "data-part": "posted" });
+    const heading = h("h2", { class: "done-mark", tabindex: "-1" }, "✓ ", gettext("Settled"));
+    place.replaceChildren(
+      h(
+        "div",
+        { class: "card done-card", "data-settlement": settlement.settlement_id },
+        heading,
+        h("p", { class: "figure" }, yuan(settlement.total_fen)),
+        shareList(settlement),
+        hospitalPayment(settlement),
+        h("div", { "data-part": "paid-with" }),
+        h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen ?? 0)}`),
+        status,
+        h(
+          "div",
+          { class: "actions" },
+          this.next
+            ? h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person"))
+            : null,
+          h(
+            "a",
+            { class: "button quiet", "data-part": "slip", target: "_blank", rel: "noopener", href: `/slips/${settlement.settlement_id}/` },
+            gettext("Slip"),
+          ),
+          h(
+            "button",
+            { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
+            gettext("Refund"),
+          ),
+        ),
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    place.scrollIntoView({ block: "nearest" });
+    this.#watch(settlement, status, serverNow());
+    this.#paidWith(settlement, part(place, "paid-with"));
+  }
+
+  /** The parts of a settlement that was not paid in cash alone. */
+  async #paidWith(settlement, place) {
+    if (!settlement.quote_id || !settlement.cash_fen) return;
+    try {
+      const record = await recordOf(settlement.quote_id);
+      const parts = record.parts.filter((one) => one.state !== "declined");
+      if (parts.length) place.replaceChildren(h("h3", {}, gettext("Cash part paid with")), partList(parts));
+    } catch {
+      // The settlement stands; the slip and the shift show the sums.
+    }
+  }
+
+  #watch(settlement, line, since) {
+    line.textContent = `${state(settlement.state)} · ${timeOfDay(settlement.accepted_at)} · ${gettext("final; being posted to the ledger")}`;
+    const again = async () => {
+      let posted = null;
+      try {
+        posted = await read(lookUrl("settlement", { settlement_id: settlement.settlement_id }));
+      } catch {
+        // Asked again below.
+      }
+      if (posted?.state === "posted") {
+        line.textContent = `${state("posted")} · ${timeOfDay(posted.posted_at)}`;
+        line.className = "tag good";
+        return;
+      }
+      this.watching = setTimeout(again, serverNow() - since < 20000 ? FAST_MS : SLOW_MS);
+    };
+    if (settlement.state === "posted") {
+      line.textContent = state("posted");
+    } else {
+      this.watching = setTimeout(again, FAST_MS);
+    }
+  }
+
+  #askRefund(settlement) {
+    const dialog = part(this.root, "refund-dialog");
+    const form = dialog.querySelector("form");
+    part(dialog, "amount").textContent = yuan(settlement.total_fen);
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      const reasonText = form.elements.reason.value.trim();
+      if (!reasonText) return form.elements.reason.focus();
+      dialog.close();
+      const body = { settlement_id: settlement.settlement_id, reason: reasonText };
+      this.refund(new Intent("refund", body, { lasting: true }), settlement);
+    };
+    part(dialog, "cancel").onclick = () => dialog.close();
+    dialog.showModal();
+  }
+
+  /** Show a refund, of a settlement that is at hand or null. */
+  showRefund(refund, settlement) {
+    clearTimeout(this.watching);
+    part(this.root, "ask").hidden = true;
+    const heading = h("h2", { tabindex: "-1" }, gettext("Refunded"));
+    part(this.root, "result").replaceChildren(
+      h(
+        "div",
+        { class: "card refunded-card", "data-refund": refund.refund_id },
+        heading,
+        h("p", { class: "figure" }, yuan(refund.total_fen)),
+        h("p", { "data-part": "refund-words" }, gettext("Each payer gets its part back; hand back the cash.")),
+        shareList({ ...refund, ...sums(refund) }),
+        h("div", { "data-part": "refund-ways" }),
+        this.next
+          ? h(
+              "div",
+              { class: "actions" },
+              h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person")),
+            )
+          : null,
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    this.#refundWays(refund, settlement, part(this.root, "refund-ways"));
+  }
+
+  /** Where the cash part had been paid in another way than cash, what goes back which way. */
+  async #refundWays(refund, settlement, place) {
+    try {
+      const whole = settlement ?? (await read(lookUrl("settlement", { settlement_id: refund.settlement_id })));
+      if (!whole.quote_id) return;
+      const some = await showWayBack(place, whole.quote_id, { refundId: refund.refund_id });
+      if (some) part(this.root, "refund-words").textContent = gettext("Each payer gets its part back.");
+    } catch (error) {
+      place.replaceChildren(h("p", { class: "note warn" }, error.message));
+    }
+  }
+}
