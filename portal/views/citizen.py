@@ -122,7 +122,7 @@ def release(request: HttpRequest) -> HttpResponse:
 @require_GET
 @json_view
 def settlements(request: HttpRequest, *, now: datetime) -> Answer:
-    """The latest settlements, what is left on the account, and the line of credit of who has one."""
+    """The latest settlements, what is left on the account, and the line of credit, if any."""
     return as_answer(_money(_member(request).pk))
 
 

@@ -1,5 +1,7 @@
-"""What members with a line of credit are told of it, and how the cash of their bills was paid. Every
-query names the member; what a payment service owes a merchant is not theirs to see."""
+"""What members with a line of credit are told of it, and how the cash of their bills was paid.
+
+Every query names the member. What a payment service owes a merchant is not theirs to see.
+"""
 
 from collections import defaultdict
 from typing import Any
@@ -9,8 +11,8 @@ from settlement.selectors.staff import left_to_repay_fen
 
 
 def own_credit(member_id: int) -> dict[str, int] | None:
-    """Fen of the member's line: its limit, what is used of it, what of that is due and what is left,
-    and what the lender owes back. None without a line."""
+    """Fen of the member's line: its limit, what is used of it and of that due, what is left, and
+    what the lender owes back. None without a line."""
     line = CreditLine.objects.filter(pk=member_id).first()
     if line is None:
         return None
@@ -25,9 +27,9 @@ def own_credit(member_id: int) -> dict[str, int] | None:
 
 
 def how_cash_was_paid(member_id: int, *, latest: int) -> dict[str, list[dict[str, Any]]]:
-    """By settlement of the member's latest: the ways in which its cash part was paid, in words, with
-    fen, in the order in which they were taken. `paid` is false of a part that was never collected,
-    or is on its way back whole. A settlement whose cash part is nothing has none."""
+    """By settlement, of the member's latest: the ways in which its cash part was paid, in words,
+    with fen, in the order in which they were taken. `paid` is false of a part that was never
+    collected, or goes back whole. A settlement whose cash part is nothing has none."""
     ways: dict[str, list[dict[str, Any]]] = defaultdict(list)
     rows = Settlement.objects.filter(member_id=member_id).order_by("-member_seq")
     bills = dict(rows.values_list("pk", "cash_fen")[:latest])

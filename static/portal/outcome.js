@@ -10,6 +10,9 @@ import { state } from "./words.js";
 
 const FAST_MS = 700;
 const SLOW_MS = 5000;
+const PARTS_MS = 2000;
+const NOT_COLLECTED_YET = ["received", "authorised", "capturing"];
+const GOING_BACK = ["returning", "returned"];
 
 export class Outcome {
   /** `next()` starts with the next person, where the page has such a thing; `refund(intent, settlement)`
@@ -64,16 +67,30 @@ export class Outcome {
     this.#paidWith(settlement, part(place, "paid-with"));
   }
 
-  /** The parts of a settlement that was not paid in cash alone. */
+  /** The parts of a settlement that was not paid in cash alone, until all of them are collected; and
+   * what goes back, where the settlement was returned because one could not be. */
   async #paidWith(settlement, place) {
-    if (!settlement.quote_id || !settlement.cash_fen) return;
+    if (!settlement.quote_id || !settlement.cash_fen || !place.isConnected) return;
     try {
-      const record = await recordOf(settlement.quote_id);
-      const parts = record.parts.filter((one) => one.state !== "declined");
-      if (parts.length) place.replaceChildren(h("h3", {}, gettext("Cash part paid with")), partList(parts));
+      const { parts } = await recordOf(settlement.quote_id);
+      const taken = parts.filter((one) => one.state !== "declined");
+      if (!taken.length) return;
+      if (taken.some((one) => GOING_BACK.includes(one.state))) return await this.#returned(settlement, taken, place);
+      place.replaceChildren(h("h3", {}, gettext("Cash part paid with")), partList(taken));
+      if (!taken.some((one) => NOT_COLLECTED_YET.includes(one.state))) return;
     } catch {
-      // The settlement stands; the slip and the shift show the sums.
+      // The settlement stands; asked again below.
     }
+    setTimeout(() => this.#paidWith(settlement, place), PARTS_MS);
+  }
+
+  async #returned(settlement, parts, place) {
+    const [refund] = parts.flatMap((one) => one.refunds);
+    await showWayBack(place, settlement.quote_id, { refundId: refund?.refund_id ?? "" });
+    place.prepend(
+      h("p", { class: "note bad", role: "alert" }, gettext("A payment could not be collected, so this settlement was returned: it counts no more. Take back the goods.")),
+    );
+    part(this.root, "refund")?.remove();
   }
 
   #watch(settlement, line, since) {

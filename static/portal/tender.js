@@ -101,7 +101,7 @@ const stillMoving = (record, refundId) =>
   record.parts.some(
     (one) =>
       one.state === "returning" ||
-      (!refundId && COUNTS.includes(one.state)) ||
+      (refundId === null && COUNTS.includes(one.state)) ||
       one.refunds.some((refund) => refund.refund_id === refundId && refund.state === "returning"),
   );
 
@@ -112,7 +112,7 @@ const stillMoving = (record, refundId) =>
 export async function showWayBack(place, quoteId, { refundId = null, done = null } = {}) {
   let record = null;
   const list = h("div", { "aria-live": "polite" });
-  const ways = () => (refundId ? backOfRefund(record, refundId) : backOfQuote(record));
+  const ways = () => (refundId === null ? backOfQuote(record) : backOfRefund(record, refundId));
   const draw = () => list.replaceChildren(h("ul", { class: "rows parts" }, ways()));
   const watch = async () => {
     if (!list.isConnected) return;
@@ -131,7 +131,7 @@ export async function showWayBack(place, quoteId, { refundId = null, done = null
     h(
       "div",
       { class: "way-back", "data-part": "way-back" },
-      h("h3", {}, refundId ? gettext("The cash part goes back like this") : gettext("Nothing was settled: this goes back")),
+      h("h3", {}, refundId !== null ? gettext("The cash part goes back like this") : gettext("Nothing was settled: this goes back")),
       list,
       done
         ? h(

@@ -26,12 +26,17 @@ def prepare() -> None:
 
     from merchants import services as merchants
     from portal.roles import FUND_GROUP
+    from settlement.services.tender import credit
     from tests.world import World
 
     call_command("migrate", verbosity=0)
     world = World.made()
     prescription = world.prescription()
-    for member, name in ((world.retiree, "citizen"), (world.worker, "worker")):
+    # Nothing in the account, so that a bill is paid in cash, and a line of credit.
+    payer = World.person("赵付款", number="370300000003", balance_fen=0)
+    credit.grant(member_id=payer.pk, limit_fen=5_000)
+    people = ((world.retiree, "citizen"), (world.worker, "worker"), (payer, "payer"))
+    for member, name in people:
         member.user = User.objects.create_user(name, password=PASSWORD)
         member.save(update_fields=["user"])
     for merchant, name, shown in (

@@ -12,11 +12,13 @@ PAGES = [
     ("", "/"),
     ("", "/login/"),
     ("citizen", "/me/"),
+    ("payer", "/me/"),
     ("citizen", "/me/try/"),
     ("pharmacist", "/counter/pharmacy/"),
     ("cashier", "/counter/clinic/"),
     ("ward", "/counter/clinic/"),
     ("fund", "/fund/"),
+    ("fund", "/fund/payments/"),
     ("fund", "/fund/workbench/"),
     ("nobody", "/"),
 ]
