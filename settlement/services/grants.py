@@ -19,6 +19,7 @@ APPEND_ONLY = (
     "settlement_relativerefund",
     "settlement_closedday",
     "settlement_auditrun",
+    "settlement_staffact",
 )
 
 

@@ -14,7 +14,13 @@ LANDING = {
     "cashier": "portal:clinic",
     "fund": "portal:fund",
 }
-PAGES = ["portal:citizen", "portal:pharmacy", "portal:clinic", "portal:fund"]
+PAGES = [
+    "portal:citizen",
+    "portal:pharmacy",
+    "portal:clinic",
+    "portal:fund",
+    "portal:payments",
+]
 
 
 @pytest.mark.parametrize(("name", "page"), LANDING.items())
