@@ -4,7 +4,6 @@ A form only reads and bounds what was typed. Each carries a key that the page ma
 pressing twice does once.
 """
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -55,18 +54,13 @@ class RuleForm(Act):
     """What becomes of an institution's captures that fail for good."""
 
     name = "rule"
-    merchant_code = forms.ChoiceField(label=_("Institution"))
+    merchant_code = forms.CharField(label=_("Code of the institution"), max_length=12)
     capture_failed = forms.ChoiceField(
         label=_("Where a payment cannot be collected"),
         choices=TenderRule.CaptureFailed.choices,
         widget=forms.RadioSelect,
         initial="debt",
     )
-
-    def __init__(self, data: Any = None, *, merchants: Iterable[Any], **more: Any) -> None:
-        super().__init__(data, **more)
-        choices = [(each.code, f"{each.name} · {each.code}") for each in merchants]
-        self.fields["merchant_code"].choices = choices  # type: ignore[attr-defined]
 
 
 class LimitForm(Act):

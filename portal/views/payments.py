@@ -89,8 +89,7 @@ def _posted(request: HttpRequest, now: datetime) -> HttpResponse:
         return _find(request, now)
     if name not in ACTS:
         return _page(request, now, status=STATUS["field_invalid"])
-    more = {"merchants": seen.merchants_by_code()} if name == "rule" else {}
-    form = ACTS[name](request.POST, **more)
+    form = ACTS[name](request.POST)
     is_valid = form.is_valid()
     member = seen.member_numbered(form.cleaned_data.get("member_number", ""))
     member_id = member.pk if member else None
@@ -185,7 +184,7 @@ def _page(
         "credit": line,
         "rules": seen.capture_rules(),
         "default_rule": TenderRule.CaptureFailed(settings.TENDER_CAPTURE_FAILED).label,
-        "rule_form": forms.get("rule") or RuleForm(merchants=seen.merchants_by_code()),
+        "rule_form": forms.get("rule") or RuleForm(),
         "acts": seen.latest_acts(),
         "done": done,
         "done_place": _PLACES[done.kind] if done else "",

@@ -3,12 +3,10 @@ credit, rules of institutions, and what staff did. Names of people are masked; e
 and says how many there are.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Count, F, QuerySet, Sum
 
-from merchants.models import Merchant
 from settlement.models import CreditLine, CreditUse, StaffAct, Tender, TenderRefund, TenderRule
 from settlement.selectors.tenders import UNCERTAIN
 from voucher.models import Member
@@ -120,11 +118,6 @@ def line_of_credit(member_id: int) -> dict[str, Any] | None:
 def capture_rules() -> dict[str, Any]:
     """Institutions that have a rule of their own: `rows` by their code, and their `count`."""
     return _bounded(TenderRule.objects.select_related("merchant").order_by("merchant__code"))
-
-
-def merchants_by_code() -> Sequence[Merchant]:
-    """For choosing one; an area has some thousands at most."""
-    return list(Merchant.objects.order_by("code").only("code", "name"))
 
 
 def latest_acts() -> dict[str, Any]:

@@ -88,9 +88,14 @@ export class Outcome {
     const [refund] = parts.flatMap((one) => one.refunds);
     await showWayBack(place, settlement.quote_id, { refundId: refund?.refund_id ?? "" });
     place.prepend(
-      h("p", { class: "note bad", role: "alert" }, gettext("A payment could not be collected, so this settlement was returned: it counts no more. Take back the goods.")),
+      h("p", { class: "note bad", role: "alert" }, gettext("A payment could not be collected, so this settlement was returned: it counts no more. Take back what was handed out.")),
     );
     part(this.root, "refund")?.remove();
+    const card = place.closest(".done-card");
+    card.classList.add("refunded-card");
+    const heading = card.querySelector(".done-mark");
+    heading.className = "";
+    heading.textContent = gettext("Returned by itself");
   }
 
   #watch(settlement, line, since) {
