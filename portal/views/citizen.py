@@ -6,6 +6,7 @@ here may be stored by a browser or a proxy.
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -22,6 +23,7 @@ from messaging.inbox import Answer
 from messaging.refusals import Refusal
 from portal.forms import ScopeForm
 from settlement.selectors.overview import account_balance, member_settlements, open_quotes
+from settlement.selectors.own_payments import how_cash_was_paid, own_credit
 from settlement.selectors.presence import NotFound
 from settlement.selectors.relatives import paid_for_relatives
 from settlement.services.quotes import release_own
@@ -58,8 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
             "voucher": _label(Voucher.State, facts.voucher_state or ""),
             "voucher_active": facts.voucher_state == Voucher.State.ACTIVE,
             "diseases": [filing.disease_name for filing in facts.filings],
-            "balance_fen": account_balance(member.pk),
-            "settlements": member_settlements(member.pk, limit=_LATEST),
+            **_money(member.pk),
             "open_quotes": open_quotes(member.pk, now=timezone.now()),
             "paid_for_relatives": paid_for_relatives(member.pk, limit=_LATEST),
             "scope_form": ScopeForm(),
@@ -121,14 +122,18 @@ def release(request: HttpRequest) -> HttpResponse:
 @require_GET
 @json_view
 def settlements(request: HttpRequest, *, now: datetime) -> Answer:
-    """The latest settlements and what is left on the account."""
-    member = _member(request)
-    return as_answer(
-        {
-            "balance_fen": account_balance(member.pk),
-            "settlements": member_settlements(member.pk, limit=_LATEST),
-        }
-    )
+    """The latest settlements, what is left on the account, and the line of credit, if any."""
+    return as_answer(_money(_member(request).pk))
+
+
+def _money(member_id: int) -> dict[str, Any]:
+    rows = member_settlements(member_id, limit=_LATEST)
+    credit = own_credit(member_id)
+    if credit is not None:
+        ways = how_cash_was_paid(member_id, latest=_LATEST)
+        for row in rows:
+            row["paid_by"] = ways.get(row["settlement_id"], [])
+    return {"balance_fen": account_balance(member_id), "settlements": rows, "credit": credit}
 
 
 def _member(request: HttpRequest) -> Member:

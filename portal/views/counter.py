@@ -41,6 +41,7 @@ READS = {
     "scan": "scan_id",
     "settlement": "settlement_id",
     "shift_here": "",
+    "tender": "quote_id",
     "visit": "visit_id",
     "visits_today": "",
 }

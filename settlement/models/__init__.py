@@ -21,7 +21,15 @@ from .settlements import (
 )
 from .shifts import Shift
 from .slips import SlipIssue
-from .tenders import CreditLine, CreditUse, SimulatedPayment, Tender, TenderRefund, TenderRule
+from .tenders import (
+    CreditLine,
+    CreditUse,
+    SimulatedPayment,
+    StaffAct,
+    Tender,
+    TenderRefund,
+    TenderRule,
+)
 
 __all__ = [
     "Account",
@@ -61,6 +69,7 @@ __all__ = [
     "Shift",
     "SimulatedPayment",
     "SlipIssue",
+    "StaffAct",
     "Tender",
     "TenderRefund",
     "TenderRule",

@@ -1,4 +1,5 @@
-"""How the cash part is paid: tenders, what of them goes back, and credit for medical care.
+"""How the cash part is paid: tenders, what of them goes back, credit for medical care, and what
+staff did about them.
 
 A tender is one part of a quote's cash in one kind of money. Payment codes are in no column here,
 nor anywhere else.
@@ -104,6 +105,12 @@ class Tender(models.Model):
                 condition=Q(state__in=OPEN_TENDERS),
                 name="tenders_not_final",
             ),
+            # Few of many: what fund staff look at.
+            models.Index(
+                fields=["state", "changed_at"],
+                condition=Q(state__in=["asked", "unknown", "capturing", "returning", "debt"]),
+                name="tenders_that_are_open",
+            ),
         ]
 
 
@@ -163,6 +170,59 @@ class TenderRule(models.Model):
 
     merchant = models.OneToOneField(Merchant, on_delete=models.PROTECT, primary_key=True)
     capture_failed = models.CharField(max_length=10, choices=CaptureFailed.choices)
+
+
+class StaffAct(models.Model):
+    """What somebody of the fund did about tenders, who and when; of what was refused the inbox
+    knows. Never changed."""
+
+    class Kind(models.TextChoices):
+        DEBT_PAID = "debt_paid", _("debt paid")
+        RULE = "rule", _("rule of an institution")
+        LIMIT = "limit", _("limit of a line of credit")
+        REPAYMENT = "repayment", _("repayment")
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    # The login, or what stands for it at the command line.
+    actor = models.CharField(max_length=150)
+    # Of the request; the inbox has it under the same key.
+    key = models.CharField(max_length=64)
+    tender = models.ForeignKey(Tender, on_delete=models.PROTECT, null=True, db_index=False)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, null=True, db_index=False)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, db_index=False)
+    amount_fen = models.BigIntegerField(null=True)
+    capture_failed = models.CharField(
+        max_length=10, choices=TenderRule.CaptureFailed.choices, default="", blank=True
+    )
+    done_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind="debt_paid", tender__isnull=False, amount_fen__isnull=False)
+                | Q(kind="rule", merchant__isnull=False, capture_failed__in=["debt", "reverse"])
+                | Q(
+                    kind__in=["limit", "repayment"],
+                    member__isnull=False,
+                    amount_fen__isnull=False,
+                ),
+                name="a_staff_act_names_what_it_is_about",
+            ),
+            models.CheckConstraint(condition=~Q(actor=""), name="a_staff_act_names_its_actor"),
+            models.UniqueConstraint(fields=["actor", "key"], name="one_staff_act_an_actor_and_key"),
+            models.UniqueConstraint(
+                fields=["tender"], condition=Q(kind="debt_paid"), name="a_debt_is_paid_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-done_at"], name="staff_acts_by_moment"),
+            models.Index(
+                fields=["member", "-done_at"],
+                condition=Q(member__isnull=False),
+                name="staff_acts_by_member",
+            ),
+        ]
 
 
 class CreditLine(models.Model):

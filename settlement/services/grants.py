@@ -22,6 +22,7 @@ APPEND_ONLY = (
     "settlement_declaredmonth",
     "settlement_closedday",
     "settlement_auditrun",
+    "settlement_staffact",
 )
 
 

@@ -1,80 +1,13 @@
-// A quote and what becomes of it: the shares, the reason a line, the countdown, the settlement and
-// its refund. The same on every counter.
+// A quote and what becomes of it: the shares, the countdown, how it is paid, the settlement and its
+// refund. The same on every counter.
 
-import { Intent, lookUrl, read, serverNow } from "./calls.js";
-import { dayAndTime, h, part, say, timeOfDay } from "./dom.js";
+import { explanation, hospitalPayment, lineList, shareList } from "./bill-view.js";
+import { Intent, serverNow } from "./calls.js";
+import { h, part, say } from "./dom.js";
 import { yuan } from "./money.js";
-import { payer, reason, state } from "./words.js";
-
-const FAST_MS = 700;
-const SLOW_MS = 5000;
-
-/** Who pays what, cash last and largest. */
-export function shareList(answer) {
-  const shares = answer.shares.filter((share) => share.payer !== "cash");
-  const row = (name, fen, kind = "") =>
-    h("div", { class: `share ${kind}` }, h("dt", {}, payer(name)), h("dd", {}, yuan(fen)));
-  for (const always of ["pool", "account"]) {
-    if (!shares.some((share) => share.payer === always)) {
-      shares.push({ payer: always, amount_fen: always === "pool" ? answer.pool_fen : answer.account_fen });
-    }
-  }
-  const order = ["pool", "account"];
-  shares.sort((a, b) => rank(order, a.payer) - rank(order, b.payer));
-  return h(
-    "dl",
-    { class: "shares" },
-    shares.map((share) => row(share.payer, share.amount_fen)),
-    row("cash", answer.cash_fen, "cash"),
-  );
-}
-
-// Funds first, then the person's own account, then what relatives add to it.
-const LAST = { account: 99, relative_account: 100 };
-const rank = (order, name) => LAST[name] ?? (order.includes(name) ? order.indexOf(name) : 50);
-
-/** What a package pays the hospital, where it leaves the shares of the bill alone. */
-function hospitalPayment(answer) {
-  const fen = answer.hospital_payment_fen;
-  if (fen === null || fen === undefined) return null;
-  return h(
-    "p",
-    { class: "note", "data-part": "hospital-payment" },
-    interpolate(gettext("For this package the hospital is paid %s by the fund. It does not change who pays the bill."), [yuan(fen)]),
-  );
-}
-
-function lineList(answer) {
-  return h(
-    "ul",
-    { class: "bill-lines" },
-    (answer.lines ?? []).map((line) =>
-      h(
-        "li",
-        {},
-        h("div", { class: "row-head" }, h("span", {}, line.name), h("span", { class: "num-cell" }, yuan(line.amount_fen))),
-        h(
-          "p",
-          { class: "small muted" },
-          `${gettext("in range")} ${yuan(line.in_range_fen ?? 0)}`,
-          line.reason || line.mapped === false
-            ? ` · ${line.mapped === false ? reason("unmapped") : reason(line.reason)}`
-            : "",
-        ),
-      ),
-    ),
-  );
-}
-
-function explanation(answer) {
-  if (!answer.explanation?.length) return null;
-  return h(
-    "details",
-    { open: true },
-    h("summary", {}, gettext("How this was worked out")),
-    h("ul", { class: "small" }, answer.explanation.map((sentence) => h("li", {}, sentence))),
-  );
-}
+import { Outcome } from "./outcome.js";
+import { Tenders, forgetKept, inYuan, keptQuote, recordOf, showWayBack } from "./tender.js";
+import { payer } from "./words.js";
 
 export class Bill {
   /**
@@ -93,16 +26,34 @@ export class Bill {
     this.refunded = refunded;
     this.locked = locked;
     this.refused = refused;
-    this.next = next;
+    this.outcome = new Outcome(root, { next, refund: (intent, settlement) => this.refund(intent, settlement) });
     this.line = part(root, "state");
     this.button = part(root, "quote");
     this.quote = null;
     this.busy = false;
+    this.tenders = new Tenders(part(root, "tender"), {
+      changed: () => this.#gate(),
+      ended: (quoteId) => this.#ended(quoteId, gettext("The quote has ended.")),
+      work: async (act) => {
+        if (this.busy) return;
+        this.#lock(true);
+        try {
+          await act();
+        } finally {
+          this.#lock(false);
+        }
+      },
+    });
     this.button.addEventListener("click", () => this.ask());
     part(root, "estimate")?.addEventListener("click", () => this.estimate());
     part(root, "confirm").addEventListener("click", () => this.confirm());
     part(root, "withdraw").addEventListener("click", () => this.release());
     setInterval(() => this.#count(), 250);
+  }
+
+  /** The field that wants a scanned payment code now, or null. */
+  get scanField() {
+    return this.quote && !this.busy ? this.tenders.scanField : null;
   }
 
   /** The bill was changed: what was quoted before no longer holds here. */
@@ -111,13 +62,17 @@ export class Bill {
     // What was wrong with the bill before may be put right by the change.
     else if (!this.busy) say(this.line, "");
     this.#forget();
-    this.#result(null);
+    this.outcome.show(null);
   }
 
   reset() {
-    if (this.quote) this.#letGo(this.quote);
+    if (this.quote && this.tenders.engaged) {
+      this.release();
+    } else if (this.quote) {
+      this.#letGo(this.quote);
+    }
     this.#forget();
-    this.#result(null);
+    this.outcome.show(null);
     say(this.line, "");
   }
 
@@ -138,9 +93,7 @@ export class Bill {
       this.#figures(quote);
       part(this.root, "ask").hidden = true;
       part(this.root, "decide").hidden = false;
-      part(this.root, "confirm").textContent = quote.cash_fen
-        ? interpolate(gettext("Cash %s received: settle"), [yuan(quote.cash_fen)])
-        : gettext("Settle");
+      this.tenders.start(quote);
       this.#count();
       // Not the button: a scan that arrives now must not press it.
       const heading = part(this.root, "heading");
@@ -163,21 +116,82 @@ export class Bill {
       const settlement = await intent.send({ doubt: this.#doubt });
       say(this.line, "");
       this.#forget();
-      this.#result(settlement);
+      forgetKept();
+      this.outcome.show(settlement);
       this.settled(settlement);
     } catch (error) {
-      this.#forget();
-      say(this.line, `${error.message} ${gettext("Nothing was settled: ask for a new quote.")}`, "bad");
+      await this.#refused(error);
     } finally {
       this.#lock(false);
     }
   }
 
+  /** A settlement was refused. Where money was taken, the record says whether it may still be mended. */
+  async #refused(error) {
+    const quoteId = this.tenders.engaged ? this.quote.quote_id : keptQuote();
+    if (!quoteId) {
+      this.#forget();
+      return say(this.line, `${error.message} ${gettext("Nothing was settled: ask for a new quote.")}`, "bad");
+    }
+    try {
+      const record = this.quote ? await this.tenders.look() : await recordOf(quoteId);
+      if (record.quote_state === "live") {
+        if (!this.quote) this.#takeUp(record);
+        return say(this.line, inYuan(error), "bad");
+      }
+    } catch {
+      // Shown as ended: what was taken is read again there.
+    }
+    await this.#ended(quoteId, error.message);
+  }
+
+  /** The quote has ended without a settlement; say what of it goes back. */
+  async #ended(quoteId, why) {
+    this.#forget();
+    this.locked(this.busy);
+    say(this.line, `${why} ${gettext("Nothing was settled: ask for a new quote.")}`, "bad");
+    await this.#wayBack(quoteId);
+  }
+
+  async #wayBack(quoteId) {
+    const place = part(this.root, "going-back");
+    try {
+      const some = await showWayBack(place, quoteId, { done: () => say(this.line, "") });
+      // Until somebody has seen to it, a reload shows it again.
+      if (!some) forgetKept();
+      else part(place, "seen-to").addEventListener("click", forgetKept);
+    } catch {
+      place.replaceChildren(
+        h(
+          "p",
+          { class: "note warn" },
+          gettext("What was taken goes back, but which part which way is not known without the network."),
+          " ",
+          h("button", { type: "button", class: "quiet", onclick: () => this.#wayBack(quoteId) }, gettext("Ask again")),
+        ),
+      );
+    }
+  }
+
   async release() {
     if (this.busy || !this.quote) return;
-    this.#letGo(this.quote);
-    this.#forget();
+    const quote = this.quote;
+    if (!this.tenders.engaged) {
+      this.#letGo(quote);
+      this.#forget();
+      return say(this.line, gettext("The quote was withdrawn. Change the bill or ask again."));
+    }
+    this.#lock(true);
+    try {
+      await new Intent("release", {}, { query: { quote_id: quote.quote_id }, lasting: true, stored: false }).send({ doubt: this.#doubt });
+    } catch {
+      // It has ended in another way; the record says how.
+    } finally {
+      this.#forget();
+      this.#lock(false);
+    }
     say(this.line, gettext("The quote was withdrawn. Change the bill or ask again."));
+    await this.#wayBack(quote.quote_id);
   }
 
   /** Send a refund's intent to its definite end. */
@@ -187,13 +201,13 @@ export class Bill {
     try {
       const refund = await intent.send({ doubt: this.#doubt });
       say(this.line, "");
-      this.#refundResult(refund);
+      this.outcome.showRefund(refund, settlement);
       this.refunded(refund, settlement);
     } catch (error) {
       part(this.root, "waiting")?.remove();
       if (error.code !== "refund_needs_approval") return say(this.line, error.message, "bad");
       say(this.line, "");
-      this.#waits(error, intent, settlement);
+      this.outcome.showWaiting(error, intent, settlement);
     } finally {
       this.#lock(false);
     }
@@ -202,23 +216,76 @@ export class Bill {
   /** Show a settlement that was made before, as it stands now. */
   show(settlement) {
     this.#forget();
-    this.#result(settlement);
+    this.outcome.show(settlement);
   }
 
   /** Take up what a reload interrupted. Answers whether there was anything. */
   resume() {
     const intent = Intent.interrupted();
-    if (!intent) return false;
+    if (!intent) return this.#resumePaying();
     say(this.line, gettext("Checking what became of the last act before the page was reloaded…"), "warn");
     if (intent.operation === "refund") this.refund(intent, null);
     else this.settle(intent);
     return true;
   }
 
+  /** Money was being taken when the page was reloaded. */
+  #resumePaying() {
+    const quoteId = keptQuote();
+    if (!quoteId) return false;
+    say(this.line, gettext("Checking what became of the last act before the page was reloaded…"), "warn");
+    this.#lock(true);
+    recordOf(quoteId)
+      .then(async (record) => {
+        if (record.quote_state === "confirmed") {
+          forgetKept();
+          return say(this.line, gettext("It was settled before the page was reloaded."), "good");
+        }
+        if (record.quote_state !== "live") return this.#ended(quoteId, gettext("The quote has ended."));
+        this.#takeUp(record);
+        say(this.line, gettext("The page was reloaded while this was being paid. Finish it, or withdraw the quote."), "warn");
+      })
+      .catch((error) => say(this.line, error.message, "bad"))
+      .finally(() => this.#lock(false));
+    return true;
+  }
+
+  /** Go on with a quote of which only the record of its parts is left. */
+  #takeUp(record) {
+    this.quote = record;
+    this.whole = Math.max(Date.parse(record.expires_at) - serverNow(), 1000);
+    part(this.root, "figures").replaceChildren(
+      h("dl", { class: "shares" }, h("div", { class: "share cash" }, h("dt", {}, payer("cash")), h("dd", {}, yuan(record.cash_fen)))),
+    );
+    part(this.root, "ask").hidden = true;
+    part(this.root, "decide").hidden = false;
+    this.tenders.resume(record);
+    this.#count();
+  }
+
+  /** What the button that settles says, and whether it may be pressed. */
+  #gate() {
+    if (!this.quote) return;
+    const button = part(this.root, "confirm");
+    const { cash_fen: cash } = this.quote;
+    const left = this.tenders.left;
+    if (left === null) {
+      button.textContent = cash ? interpolate(gettext("Cash %s received: settle"), [yuan(cash)]) : gettext("Settle");
+    } else if (left > 0) {
+      button.textContent = interpolate(gettext("%s still to be taken"), [yuan(left)]);
+    } else {
+      button.textContent = this.tenders.uncertain ? gettext("Waiting for the payment") : gettext("All is paid: settle");
+    }
+    button.disabled = this.busy || left > 0 || this.tenders.uncertain;
+    // What was taken was taken for this bill as it is.
+    this.locked(this.busy || this.tenders.engaged);
+  }
+
   #doubt = (words) => say(this.line, words, "warn");
 
   async #work(act) {
     if (this.busy) return;
+    if (part(this.root, "seen-to")) return say(this.line, gettext("See first to what goes back, below."), "warn");
     const body = this.body();
     if (typeof body === "string") return say(this.line, body, "warn");
     this.#lock(true);
@@ -243,7 +310,8 @@ export class Bill {
     this.busy = busy;
     this.root.setAttribute("aria-busy", String(busy));
     for (const button of this.root.querySelectorAll("button")) button.disabled = busy;
-    this.locked(busy);
+    this.locked(busy || this.tenders.engaged);
+    this.#gate();
   }
 
   #letGo(quote) {
@@ -261,6 +329,7 @@ export class Bill {
 
   #forget() {
     this.quote = null;
+    this.tenders.stop();
     part(this.root, "figures").replaceChildren();
     part(this.root, "details").replaceChildren();
     part(this.root, "decide").hidden = true;
@@ -271,166 +340,11 @@ export class Bill {
     if (!this.quote) return;
     const left = Date.parse(this.quote.expires_at) - serverNow();
     if (left <= 0 && !this.busy) {
+      if (this.tenders.engaged) return void this.#ended(this.quote.quote_id, gettext("The quote has ended."));
       this.#forget();
       return say(this.line, gettext("The quote has ended. Ask for a new one."), "warn");
     }
     part(this.root, "left").textContent = interpolate(gettext("Held for another %s s"), [Math.max(0, Math.ceil(left / 1000))]);
     part(this.root, "bar").value = Math.max(0, left / this.whole);
   }
-
-  #result(settlement) {
-    const place = part(this.root, "result");
-    clearTimeout(this.watching);
-    part(this.root, "ask").hidden = !!settlement;
-    if (!settlement) return place.replaceChildren();
-    const status = h("p", { class: "muted", role: "status", "data-part": "posted" });
-    const heading = h("h2", { class: "done-mark", tabindex: "-1" }, "✓ ", gettext("Settled"));
-    place.replaceChildren(
-      h(
-        "div",
-        { class: "card done-card", "data-settlement": settlement.settlement_id },
-        heading,
-        h("p", { class: "figure" }, yuan(settlement.total_fen)),
-        shareList(settlement),
-        hospitalPayment(settlement),
-        settlement.account_balance_fen === undefined
-          ? h("p", { class: "muted" }, `${state("accepted")} · ${dayAndTime(settlement.accepted_at)}`)
-          : h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen)}`),
-        settlement.refunded_fen ? h("p", { class: "tag warn" }, `${gettext("Refunded")} ${yuan(settlement.refunded_fen)}`) : null,
-        status,
-        h(
-          "div",
-          { class: "actions" },
-          this.next
-            ? h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person"))
-            : null,
-          h(
-            "a",
-            { class: "button quiet", "data-part": "slip", target: "_blank", rel: "noopener", href: `/slips/${settlement.settlement_id}/` },
-            gettext("Slip"),
-          ),
-          left(settlement)
-            ? h(
-                "button",
-                { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
-                gettext("Refund"),
-              )
-            : null,
-        ),
-      ),
-    );
-    heading.focus({ preventScroll: true });
-    place.scrollIntoView({ block: "nearest" });
-    this.#watch(settlement, status, serverNow());
-  }
-
-  #watch(settlement, line, since) {
-    line.textContent = `${state(settlement.state)} · ${timeOfDay(settlement.accepted_at)} · ${gettext("final; being posted to the ledger")}`;
-    const again = async () => {
-      let posted = null;
-      try {
-        posted = await read(lookUrl("settlement", { settlement_id: settlement.settlement_id }));
-      } catch {
-        // Asked again below.
-      }
-      if (posted?.state === "posted") {
-        line.textContent = `${state("posted")} · ${timeOfDay(posted.posted_at)}`;
-        line.className = "tag good";
-        return;
-      }
-      this.watching = setTimeout(again, serverNow() - since < 20000 ? FAST_MS : SLOW_MS);
-    };
-    if (settlement.state === "posted") {
-      line.textContent = state("posted");
-    } else {
-      this.watching = setTimeout(again, FAST_MS);
-    }
-  }
-
-  #askRefund(settlement) {
-    const dialog = part(this.root, "refund-dialog");
-    const form = dialog.querySelector("form");
-    part(dialog, "amount").textContent = yuan(left(settlement));
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      const reasonText = form.elements.reason.value.trim();
-      if (!reasonText) return form.elements.reason.focus();
-      dialog.close();
-      const body = { settlement_id: settlement.settlement_id, reason: reasonText };
-      this.refund(new Intent("refund", body, { lasting: true }), settlement);
-    };
-    part(dialog, "cancel").onclick = () => dialog.close();
-    dialog.showModal();
-  }
-
-  /** The fund has to decide first: until when, and how to go on. What is sent again is the same. */
-  #waits(refused, intent, settlement) {
-    const { approval_id: number, since } = refused.problem;
-    const heading = h("h2", { tabindex: "-1" }, gettext("The refund waits for the fund"));
-    const again = () => this.refund(new Intent("refund", JSON.parse(intent.text), { lasting: true }), settlement);
-    part(this.root, "result").append(
-      h(
-        "div",
-        { class: "card waiting-card", "data-part": "waiting" },
-        heading,
-        h("p", {}, refused.message),
-        h("p", { class: "small muted" }, interpolate(gettext("Waiting since %s. Last asked at %s."), [dayAndTime(since), timeOfDay(serverNow())])),
-        h("p", { class: "small muted whole-number" }, `${gettext("Number of the approval")} ${number}`),
-        h(
-          "div",
-          { class: "actions" },
-          h("button", { type: "button", "data-part": "again", onclick: again }, gettext("Send the refund again")),
-          location.pathname === RETURNS
-            ? null
-            : h("a", { class: "slip-link", "data-part": "later", href: laterUrl(intent) }, gettext("To send it later: this address")),
-        ),
-      ),
-    );
-    heading.focus({ preventScroll: true });
-    part(this.root, "waiting").scrollIntoView({ block: "nearest" });
-  }
-
-  #refundResult(refund) {
-    clearTimeout(this.watching);
-    part(this.root, "ask").hidden = true;
-    const heading = h("h2", { tabindex: "-1" }, gettext("Refunded"));
-    part(this.root, "result").replaceChildren(
-      h(
-        "div",
-        { class: "card refunded-card", "data-refund": refund.refund_id },
-        heading,
-        h("p", { class: "figure" }, yuan(refund.total_fen)),
-        h("p", {}, gettext("Each payer gets its part back; hand back the cash.")),
-        refund.restated.length
-          ? h(
-              "p",
-              { class: "note" },
-              gettext("Later bills of this person count anew by the area's rules; what that changes is in these amounts."),
-            )
-          : null,
-        shareList({ ...refund, ...sums(refund) }),
-        this.next
-          ? h(
-              "div",
-              { class: "actions" },
-              h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person")),
-            )
-          : null,
-      ),
-    );
-    heading.focus({ preventScroll: true });
-  }
-}
-
-/** Where the settlement of a refund's intent is found again. */
-const RETURNS = "/counter/returns/";
-const laterUrl = (intent) => `${RETURNS}?settlement=${JSON.parse(intent.text).settlement_id}`;
-
-/** What is left of a settlement, in fen; one that was just made has nothing returned yet. */
-const left = (settlement) => settlement.total_fen - (settlement.refunded_fen ?? 0);
-
-/** A refund's answer names shares only; the panel wants the three sums too. */
-function sums(refund) {
-  const of = (name) => refund.shares.find((share) => share.payer === name)?.amount_fen ?? 0;
-  return { pool_fen: of("pool"), account_fen: of("account"), cash_fen: of("cash") };
 }

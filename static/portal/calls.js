@@ -81,12 +81,18 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export class Intent {
   /**
    * One act that is wanted once. `query` goes into the address. With `lasting`, the intent outlives a
-   * reload and is never given up: that is for acts that move money.
+   * reload and is never given up: that is for acts that move money. Without `stored` it does not
+   * outlive a reload: its content may be kept nowhere.
    */
-  constructor(operation, body, { query = {}, lasting = false, note = null, restored = null } = {}) {
+  constructor(
+    operation,
+    body,
+    { query = {}, lasting = false, stored = lasting, note = null, restored = null } = {},
+  ) {
     this.operation = operation;
     this.query = query;
     this.lasting = lasting;
+    this.stored = stored;
     this.note = note;
     this.key = restored?.key ?? newKey();
     this.text = restored?.text ?? JSON.stringify(body);
@@ -107,7 +113,7 @@ export class Intent {
 
   /** Send until there is a definite answer. `doubt(text)` is told while the outcome is unknown. */
   async send({ doubt = () => {} } = {}) {
-    if (this.lasting) {
+    if (this.stored) {
       const { operation, query, key, text, note } = this;
       sessionStorage.setItem(PENDING, JSON.stringify({ operation, query, key, text, note }));
     }
@@ -118,7 +124,7 @@ export class Intent {
       return answer;
     } finally {
       // Reached only with a definite answer, or when an intent that moves no money is given up.
-      if (this.lasting) sessionStorage.removeItem(PENDING);
+      if (this.stored) sessionStorage.removeItem(PENDING);
     }
   }
 

@@ -81,6 +81,9 @@ function tick() {
   if (now >= nextAsk && !document.hidden) renew();
 }
 
+const wayPaid = (way) =>
+  `${way.name} ${yuan(way.amount_fen)}${way.paid ? "" : ` (${gettext("not taken from you")})`}`;
+
 function settlementRow(row) {
   const shares = [
     ["pool", row.pool_fen],
@@ -103,6 +106,9 @@ function settlementRow(row) {
       shares.map(([name, fen]) => `${payer(name)} ${yuan(fen)}`).join(" · "),
       others > 0 ? ` · ${gettext("Other funds")} ${yuan(others)}` : "",
     ),
+    row.paid_by?.length
+      ? h("p", { class: "muted small", "data-part": "paid-by" }, `${gettext("Cash part paid by")} ${row.paid_by.map(wayPaid).join(" · ")}`)
+      : null,
     h(
       "p",
       { class: "small" },
@@ -120,12 +126,15 @@ let shown = "";
 async function poll() {
   if (!document.hidden) {
     try {
-      const { balance_fen: balance, settlements } = await read(page.dataset.settlements);
+      const { balance_fen: balance, settlements, credit } = await read(page.dataset.settlements);
       // Rewriting an unchanged list would make a screen reader read it again.
-      const seen = JSON.stringify([balance, settlements]);
+      const seen = JSON.stringify([balance, settlements, credit]);
       if (seen !== shown) {
         shown = seen;
         document.getElementById("balance").textContent = yuan(balance);
+        for (const figure of document.querySelectorAll("[data-credit]")) {
+          if (credit) figure.textContent = yuan(credit[figure.dataset.credit]);
+        }
         document
           .getElementById("settlements")
           .replaceChildren(

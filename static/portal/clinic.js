@@ -43,6 +43,7 @@ const bill = new Bill(get("pay"), {
   },
   refunded: () => refresh(),
   refused: explain,
+  locked: hold,
 });
 const treatment = new Treatment(get("treat"), { done: () => refresh() });
 const registration = new Registration(get("register"), {
@@ -76,6 +77,11 @@ const stay = new Stay(root, {
     await refresh();
   },
 });
+
+/** While an act is under way, or money was taken for a quote, this visit and its bill stay. */
+function hold(held) {
+  for (const name of ["visit-list", "tabs", "benefit", "stay-bill", "stay", "renewal"]) get(name).inert = held;
+}
 
 /** One person has one reference at one institution; who has not been scanned yet has a name only. */
 function samePerson({ member }) {
@@ -334,7 +340,10 @@ for (const name of STEPS) {
 }
 get("new").addEventListener("click", startNew);
 get("filter").addEventListener("input", listVisits);
-guard(() => ({ register: registration.box, charge: renewal, collect: pickUp.box })[step]?.input ?? treatment.input);
+guard(() => {
+  const boxes = { register: registration.box, charge: renewal, collect: pickUp.box };
+  return bill.scanField ?? boxes[step]?.input ?? treatment.input;
+});
 startNew();
 let day = today();
 setInterval(() => {

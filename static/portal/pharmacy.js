@@ -98,6 +98,9 @@ part(personStep, "change").addEventListener("click", () => {
   forgetPerson();
   box.focus();
 });
-guard(() => (bill.busy || (finished && scan) ? null : scan ? basket.input : box.input));
+guard(() => {
+  if (bill.busy || (finished && scan)) return null;
+  return bill.scanField ?? (scan ? basket.input : box.input);
+});
 bill.resume();
 box.focus();

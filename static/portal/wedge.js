@@ -15,9 +15,13 @@ export function digitOf(event) {
 }
 
 export class Wedge {
-  /** Reads `input`; `done(text)` is called once for each scan, and the field clears itself. */
-  constructor(input, done) {
+  /**
+   * Reads `input`; `done(text)` is called once for each scan, and the field clears itself. With `keeps`
+   * what was typed by hand stays until it is sent.
+   */
+  constructor(input, done, { keeps = false } = {}) {
     this.input = input;
+    this.keeps = keeps;
     this.done = done;
     // What was typed before this ran is half a scan.
     this.clear();
@@ -45,7 +49,7 @@ export class Wedge {
   submit() {
     const text = this.digits;
     this.clear();
-    if (text) this.done(text);
+    if (text || this.keeps) this.done(text);
   }
 
   #key(event) {
@@ -69,7 +73,7 @@ export class Wedge {
     clearTimeout(this.idle);
     // A scanner without an Enter suffix still ends; half a scan must not wait for the next one.
     if (this.digits.length === CODE_DIGITS) this.idle = setTimeout(() => this.submit(), 150);
-    else this.idle = setTimeout(() => this.clear(), IDLE_MS);
+    else if (!this.keeps) this.idle = setTimeout(() => this.clear(), IDLE_MS);
   }
 }
 

@@ -30,12 +30,17 @@ def prepare() -> None:
 
     from merchants import services as merchants
     from portal.roles import FUND_GROUP
+    from settlement.services.tender import credit
     from tests.world import World
 
     call_command("migrate", verbosity=0)
     world = World.made()
     prescription = world.prescription()
-    for member, name in ((world.retiree, "citizen"), (world.worker, "worker")):
+    # Nothing in the account, so that a bill is paid in cash, and a line of credit.
+    payer = World.person("赵付款", number="370300000003", balance_fen=0)
+    credit.grant(member_id=payer.pk, limit_fen=5_000)
+    people = ((world.retiree, "citizen"), (world.worker, "worker"), (payer, "payer"))
+    for member, name in people:
         member.user = User.objects.create_user(name, password=PASSWORD)
         member.save(update_fields=["user"])
     for merchant, name, shown in (
@@ -156,7 +161,7 @@ def serve(port: int) -> int:
     workers, and a fork of a process with threads may inherit locks that nobody will release."""
     from django.utils import timezone
 
-    from settlement.sweep import Sweep
+    from settlement.sweep import Sweep, drive_all
 
     granian = [
         "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "4",
@@ -164,6 +169,7 @@ def serve(port: int) -> int:
     ]  # fmt: skip
     web = subprocess.Popen([sys.executable, "-m", *granian], stdin=subprocess.DEVNULL)
     Sweep(clock=timezone.now, every_s=0.3, batch=50).start()
+    Sweep(clock=timezone.now, every_s=0.3, batch=20, name="tender sweep", work=drive_all).start()
     if not sys.stdin.isatty():
         threading.Thread(target=_end_with_our_starter, daemon=True).start()
     return web.wait()

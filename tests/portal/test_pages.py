@@ -12,7 +12,6 @@ LANDING = {
     "citizen": "portal:citizen",
     "pharmacist": "portal:pharmacy",
     "cashier": "portal:clinic",
-    "fund": "portal:fund",
 }
 PAGES = [
     "portal:citizen",
@@ -21,6 +20,7 @@ PAGES = [
     "portal:returns",
     "portal:fund",
     "portal:approvals",
+    "portal:payments",
 ]
 
 

@@ -27,7 +27,17 @@ from tests.settlement.documented_run import Run, documented_run
 from tests.world import World, line
 
 # Refused on pages, or where a citizen activates a voucher: no terminal meets them.
-NOT_FOR_TERMINALS = {"not_signed_in", "operator_not_active", "voucher_exists"}
+NOT_FOR_TERMINALS = {
+    "not_signed_in",
+    "operator_not_active",
+    "voucher_exists",
+    "debt_not_owed",
+    "credit_limit_below_use",
+    "credit_repays_too_much",
+    "credit_line_missing",
+    "member_number_unknown",
+    "merchant_code_unknown",
+}
 # Addresses under /api/v1 that are the document itself.
 NOT_OPERATIONS = {"/api/v1/openapi.json"}
 

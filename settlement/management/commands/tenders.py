@@ -1,5 +1,6 @@
 """`manage.py tenders`: what payment services owe by name, rules of merchants, lines of credit."""
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
@@ -7,10 +8,12 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from merchants.models import Merchant
-from settlement.models import CreditLine, Tender
-from settlement.services.tender import credit, debts
-from voucher.models import Member
+from merchants.endpoint import refused
+from messaging.bodies import to_json
+from messaging.ids import new_id
+from messaging.inbox import Answer
+from settlement.selectors.staff import debts_by_name
+from settlement.services.tender import staff
 
 
 class Command(BaseCommand):
@@ -20,6 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One act a call."""
+        parser.add_argument("--by", default="manage.py", help="who does it, for the record")
         acts = parser.add_subparsers(dest="act", required=True)
         acts.add_parser("debts", help="list what is owed")
         acts.add_parser("paid", help="a debt was paid").add_argument("tender_id", type=UUID)
@@ -34,38 +38,57 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
         """Do it, and say in a line what is so now."""
-        try:
-            getattr(self, f"_{act.replace('-', '_')}")(options)
-        except (
-            ValueError,
-            Merchant.DoesNotExist,
-            Member.DoesNotExist,
-            CreditLine.DoesNotExist,
-        ) as error:
-            raise CommandError(str(error)) from None
+        getattr(self, f"_{act.replace('-', '_')}")(options)
+
+    def _done(self, name: str, act: staff.Act, options: dict[str, Any]) -> dict[str, Any]:
+        """Do an act as the page does. Raises CommandError for a refused one."""
+        key = new_id().hex
+        answer = staff.perform(
+            act,
+            name=name,
+            content=b"",
+            staff=staff.Staff(
+                name=options["by"],
+                inbox_actor="staff:manage.py",
+                key=key,
+                request_id=key,
+                now=timezone.now(),
+            ),
+            done=lambda result: Answer(0, to_json(result)),
+            refused=lambda refusal: refused(refusal, request_id=key),
+        )
+        said: dict[str, Any] = json.loads(answer.body)
+        if answer.code:
+            raise CommandError(said["detail"])
+        return said
 
     def _debts(self, options: dict[str, Any]) -> None:
-        owed = Tender.objects.filter(state="debt").select_related("merchant").order_by("changed_at")
-        for tender in owed.prefetch_related("refunds"):
-            if fen := debts.outstanding_fen(tender):
-                self.stdout.write(f"{tender.pk} {tender.kind} owes {tender.merchant.code} {fen}")
+        found = debts_by_name()
+        for tender in found["rows"]:
+            owes = f"owes {tender.merchant.code} {tender.owed_fen}"
+            self.stdout.write(f"{tender.pk} {tender.kind} {owes}")
+        if more := found["count"] - len(found["rows"]):
+            self.stdout.write(f"and {more} more")
 
     def _paid(self, options: dict[str, Any]) -> None:
-        fen = debts.repay(tender_id=options["tender_id"], who="staff", now=timezone.now())
+        act = staff.debt_paid(tender_id=options["tender_id"])
+        fen = self._done("debt_paid", act, options)["amount_fen"]
         self.stdout.write(f"{fen} fen are owed no more")
 
     def _rule(self, options: dict[str, Any]) -> None:
-        merchant = Merchant.objects.get(code=options["merchant_code"])
-        debts.set_rule(merchant_id=merchant.pk, capture_failed=options["capture_failed"])
-        self.stdout.write(f"{merchant.code}: {options['capture_failed']}")
+        code, wanted = options["merchant_code"], options["capture_failed"]
+        self._done("rule", staff.set_rule(merchant_code=code, capture_failed=wanted), options)
+        self.stdout.write(f"{code}: {wanted}")
 
     def _credit_limit(self, options: dict[str, Any]) -> None:
-        member = Member.objects.get(number=options["member_number"])
-        self._tell(credit.grant(member_id=member.pk, limit_fen=options["fen"]))
+        act = staff.set_limit(member_number=options["member_number"], limit_fen=options["fen"])
+        self._tell(self._done("limit", act, options))
 
     def _credit_repay(self, options: dict[str, Any]) -> None:
-        member = Member.objects.get(number=options["member_number"])
-        self._tell(credit.repay(member_id=member.pk, amount_fen=options["fen"], now=timezone.now()))
+        act = staff.repayment(member_number=options["member_number"], amount_fen=options["fen"])
+        self._tell(self._done("repayment", act, options))
 
-    def _tell(self, line: CreditLine) -> None:
-        self.stdout.write(f"used {line.used_fen} of {line.limit_fen}, owed back {line.owed_fen}")
+    def _tell(self, line: dict[str, Any]) -> None:
+        self.stdout.write(
+            f"used {line['used_fen']} of {line['limit_fen']}, owed back {line['owed_fen']}"
+        )

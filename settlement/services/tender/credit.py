@@ -9,22 +9,37 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext_lazy as _
 
+from messaging.bodies import FieldInvalid
+from messaging.refusals import Refusal
 from settlement.models import CreditLine, CreditUse, Tender
+from settlement.money import yuan
+from settlement.selectors.staff import OWED, left_to_repay_fen
 from voucher import selectors as members
 
 from .provider import Truth
 
-# A use in these is owed, but for what of it was repaid or refunded.
-OWED = ("authorised", "captured")
 
-
-class LimitBelowUse(ValueError):
+class LimitBelowUse(Refusal):
     """The member owes more than the new limit."""
 
+    code = "credit_limit_below_use"
+    text = _("¥%(used)s are used: the limit cannot be less.")
 
-class RepaysTooMuch(ValueError):
+
+class RepaysTooMuch(Refusal):
     """More than is owed."""
+
+    code = "credit_repays_too_much"
+    text = _("Only ¥%(due)s are due: nothing was booked.")
+
+
+class CreditLineMissing(Refusal):
+    """Nobody opened a line for the member."""
+
+    code = "credit_line_missing"
+    text = _("This person has no line of credit.")
 
 
 class CreditProvider:
@@ -126,15 +141,17 @@ def _truth(reference: str) -> Truth:
 
 
 def grant(*, member_id: int, limit_fen: int) -> CreditLine:
-    """Open a member's line, or change its limit. Raises LimitBelowUse, ValueError for a negative
-    limit."""
+    """Open a member's line, or change its limit. Raises LimitBelowUse, and FieldInvalid for a
+    negative limit."""
     if limit_fen < 0:
-        raise ValueError("a limit is not negative")
-    with transaction.atomic(durable=True):
+        raise FieldInvalid(param="limit_fen", field="limit_fen", problem=_("is negative"))
+    with transaction.atomic():
         members.lock_member(member_id=member_id)
-        line, _ = CreditLine.objects.get_or_create(member_id=member_id, defaults={"limit_fen": 0})
+        line = CreditLine.objects.filter(pk=member_id).first()
+        if line is None:
+            return CreditLine.objects.create(member_id=member_id, limit_fen=limit_fen)
         if line.used_fen > limit_fen:
-            raise LimitBelowUse(f"{line.used_fen} fen are used")
+            raise LimitBelowUse(param="limit_fen", used=yuan(line.used_fen))
         line.limit_fen = limit_fen
         line.save(update_fields=["limit_fen"])
     return line
@@ -143,23 +160,22 @@ def grant(*, member_id: int, limit_fen: int) -> CreditLine:
 def repay(*, member_id: int, amount_fen: int, now: datetime) -> CreditLine:
     """Pay back what is owed, oldest use first. Only what is captured is due.
 
-    Raises RepaysTooMuch, ValueError for an amount that is not positive, CreditLine.DoesNotExist.
+    Raises RepaysTooMuch, CreditLineMissing, and FieldInvalid for an amount that is not positive.
     """
     if amount_fen <= 0:
-        raise ValueError("a repayment is positive")
-    with transaction.atomic(durable=True):
+        raise FieldInvalid(param="amount_fen", field="amount_fen", problem=_("is not positive"))
+    with transaction.atomic():
         members.lock_member(member_id=member_id)
-        line = CreditLine.objects.get(pk=member_id)
-        left_fen = amount_fen
+        if not CreditLine.objects.filter(pk=member_id).exists():
+            raise CreditLineMissing(param="member")
         uses = CreditUse.objects.filter(member_id=member_id, standing="captured", used_at__lte=now)
-        for use in uses.order_by("used_at", "reference"):
-            due_fen = max(0, use.amount_fen - use.repaid_fen - sum(use.refunds.values()))
-            part_fen = min(due_fen, left_fen)
-            if part_fen:
+        due = [(use, left_to_repay_fen(use)) for use in uses.order_by("used_at", "reference")]
+        if amount_fen > (most_fen := sum(fen for _use, fen in due)):
+            raise RepaysTooMuch(param="amount_fen", due=yuan(most_fen))
+        left_fen = amount_fen
+        for use, fen in due:
+            if part_fen := min(fen, left_fen):
                 CreditUse.objects.filter(pk=use.pk).update(repaid_fen=use.repaid_fen + part_fen)
                 left_fen -= part_fen
-        if left_fen:
-            raise RepaysTooMuch(f"{amount_fen - left_fen} fen are due")
         CreditLine.objects.filter(pk=member_id).update(used_fen=F("used_fen") - amount_fen)
-        line.refresh_from_db()
-    return line
+        return CreditLine.objects.get(pk=member_id)

@@ -10,9 +10,12 @@ from datetime import date, datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from messaging import outbox
+from messaging.bodies import FieldInvalid
 from messaging.days import accounting_month, business_date
+from messaging.refusals import Refusal
 from settlement.models import Tender, TenderRefund, TenderRule
 from settlement.states import Actor
 
@@ -26,8 +29,11 @@ REPAY_DEBT = "repay_debt"
 DebtTransaction = tuple[str, str, str, date, date, list[tuple[str, int]]]
 
 
-class NotOwed(ValueError):
+class NotOwed(Refusal):
     """No such debt, or it was repaid before."""
+
+    code = "debt_not_owed"
+    text = _("This is not owed: it was paid before, or the bill was returned.")
 
 
 def _legs(tender: Tender, amount_fen: int) -> list[tuple[str, int]]:
@@ -80,10 +86,11 @@ def outstanding_fen(tender: Tender) -> int:
 
 
 def set_rule(*, merchant_id: int, capture_failed: str) -> None:
-    """What the merchant wants where a capture fails for good: debt or reverse. Raises ValueError
+    """What the merchant wants where a capture fails for good: debt or reverse. Raises FieldInvalid
     for another word."""
     if capture_failed not in TenderRule.CaptureFailed.values:
-        raise ValueError(f"{capture_failed} is not one of {', '.join(TenderRule.CaptureFailed)}")
+        problem = _("is none of: %(words)s") % {"words": ", ".join(TenderRule.CaptureFailed.values)}
+        raise FieldInvalid(param="capture_failed", field="capture_failed", problem=problem)
     TenderRule.objects.update_or_create(
         merchant_id=merchant_id, defaults={"capture_failed": capture_failed}
     )
@@ -91,11 +98,11 @@ def set_rule(*, merchant_id: int, capture_failed: str) -> None:
 
 def repay(*, tender_id: UUID, who: Actor, now: datetime) -> int:
     """The payment service has paid what it owed. Answers how many fen. Raises NotOwed."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         tender = Tender.objects.select_for_update().filter(pk=tender_id, state="debt").first()
-        if tender is None:
-            raise NotOwed(f"tender {tender_id} is not owed")
+        if tender is None or not (fen := outstanding_fen(tender)):
+            raise NotOwed(param="tender_id")
         move(tender_id=tender_id, state="debt", event="repay", who=who, now=now, due_at=None)
         refunds_are_due(tender_id=tender_id, now=now)
         outbox.put(topic=REPAY_DEBT, subject=tender_id, now=now)
-        return outstanding_fen(tender)
+        return fen

@@ -1,0 +1,224 @@
+// What became of a bill: the settlement with its slip and the way to return it, or its refund, and how
+// the cash part was paid or goes back.
+
+import { hospitalPayment, shareList, sums } from "./bill-view.js";
+import { Intent, lookUrl, read, serverNow } from "./calls.js";
+import { dayAndTime, h, part, timeOfDay } from "./dom.js";
+import { yuan } from "./money.js";
+import { partList, recordOf, showWayBack } from "./tender.js";
+import { state } from "./words.js";
+
+const FAST_MS = 700;
+const SLOW_MS = 5000;
+const PARTS_MS = 2000;
+const NOT_COLLECTED_YET = ["received", "authorised", "capturing"];
+const GOING_BACK = ["returning", "returned"];
+
+export class Outcome {
+  /** `next()` starts with the next person, where the page has such a thing; `refund(intent, settlement)`
+   * sends a refund that somebody confirmed. */
+  constructor(root, { next, refund }) {
+    this.root = root;
+    this.next = next;
+    this.refund = refund;
+  }
+
+  /** Show a settlement; null takes whatever is shown away. */
+  show(settlement) {
+    const place = part(this.root, "result");
+    clearTimeout(this.watching);
+    part(this.root, "ask").hidden = !!settlement;
+    if (!settlement) return place.replaceChildren();
+    const status = h("p", { class: "muted", role: "status", "data-part": "posted" });
+    const heading = h("h2", { class: "done-mark", tabindex: "-1" }, "✓ ", gettext("Settled"));
+    place.replaceChildren(
+      h(
+        "div",
+        { class: "card done-card", "data-settlement": settlement.settlement_id },
+        heading,
+        h("p", { class: "figure" }, yuan(settlement.total_fen)),
+        shareList(settlement),
+        hospitalPayment(settlement),
+        h("div", { "data-part": "paid-with" }),
+        settlement.account_balance_fen === undefined
+          ? h("p", { class: "muted" }, `${state("accepted")} · ${dayAndTime(settlement.accepted_at)}`)
+          : h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen)}`),
+        settlement.refunded_fen ? h("p", { class: "tag warn" }, `${gettext("Refunded")} ${yuan(settlement.refunded_fen)}`) : null,
+        status,
+        h(
+          "div",
+          { class: "actions" },
+          this.next
+            ? h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person"))
+            : null,
+          h(
+            "a",
+            { class: "button quiet", "data-part": "slip", target: "_blank", rel: "noopener", href: `/slips/${settlement.settlement_id}/` },
+            gettext("Slip"),
+          ),
+          left(settlement)
+            ? h(
+                "button",
+                { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(settlement) },
+                gettext("Refund"),
+              )
+            : null,
+        ),
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    place.scrollIntoView({ block: "nearest" });
+    this.#watch(settlement, status, serverNow());
+    this.#paidWith(settlement, part(place, "paid-with"));
+  }
+
+  /** The parts of a settlement that was not paid in cash alone, until all of them are collected; and
+   * what goes back, where the settlement was returned because one could not be. */
+  async #paidWith(settlement, place) {
+    if (!settlement.quote_id || !settlement.cash_fen || !place.isConnected) return;
+    try {
+      const { parts } = await recordOf(settlement.quote_id);
+      const taken = parts.filter((one) => one.state !== "declined");
+      if (!taken.length) return;
+      if (taken.some((one) => GOING_BACK.includes(one.state))) return await this.#returned(settlement, taken, place);
+      place.replaceChildren(h("h3", {}, gettext("Cash part paid with")), partList(taken));
+      if (!taken.some((one) => NOT_COLLECTED_YET.includes(one.state))) return;
+    } catch {
+      // The settlement stands; asked again below.
+    }
+    setTimeout(() => this.#paidWith(settlement, place), PARTS_MS);
+  }
+
+  async #returned(settlement, parts, place) {
+    const [refund] = parts.flatMap((one) => one.refunds);
+    await showWayBack(place, settlement.quote_id, { refundId: refund?.refund_id ?? "" });
+    place.prepend(
+      h("p", { class: "note bad", role: "alert" }, gettext("A payment could not be collected, so this settlement was returned: it counts no more. Take back what was handed out.")),
+    );
+    part(this.root, "refund")?.remove();
+    const card = place.closest(".done-card");
+    card.classList.add("refunded-card");
+    const heading = card.querySelector(".done-mark");
+    heading.className = "";
+    heading.textContent = gettext("Returned by itself");
+  }
+
+  #watch(settlement, line, since) {
+    line.textContent = `${state(settlement.state)} · ${timeOfDay(settlement.accepted_at)} · ${gettext("final; being posted to the ledger")}`;
+    const again = async () => {
+      let posted = null;
+      try {
+        posted = await read(lookUrl("settlement", { settlement_id: settlement.settlement_id }));
+      } catch {
+        // Asked again below.
+      }
+      if (posted?.state === "posted") {
+        line.textContent = `${state("posted")} · ${timeOfDay(posted.posted_at)}`;
+        line.className = "tag good";
+        return;
+      }
+      this.watching = setTimeout(again, serverNow() - since < 20000 ? FAST_MS : SLOW_MS);
+    };
+    if (settlement.state === "posted") {
+      line.textContent = state("posted");
+    } else {
+      this.watching = setTimeout(again, FAST_MS);
+    }
+  }
+
+  #askRefund(settlement) {
+    const dialog = part(this.root, "refund-dialog");
+    const form = dialog.querySelector("form");
+    part(dialog, "amount").textContent = yuan(left(settlement));
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      const reasonText = form.elements.reason.value.trim();
+      if (!reasonText) return form.elements.reason.focus();
+      dialog.close();
+      const body = { settlement_id: settlement.settlement_id, reason: reasonText };
+      this.refund(new Intent("refund", body, { lasting: true }), settlement);
+    };
+    part(dialog, "cancel").onclick = () => dialog.close();
+    dialog.showModal();
+  }
+
+  /** The fund has to decide first: until when, and how to go on. What is sent again is the same. */
+  showWaiting(refused, intent, settlement) {
+    const { approval_id: number, since } = refused.problem;
+    const heading = h("h2", { tabindex: "-1" }, gettext("The refund waits for the fund"));
+    const again = () => this.refund(new Intent("refund", JSON.parse(intent.text), { lasting: true }), settlement);
+    part(this.root, "result").append(
+      h(
+        "div",
+        { class: "card waiting-card", "data-part": "waiting" },
+        heading,
+        h("p", {}, refused.message),
+        h("p", { class: "small muted" }, interpolate(gettext("Waiting since %s. Last asked at %s."), [dayAndTime(since), timeOfDay(serverNow())])),
+        h("p", { class: "small muted whole-number" }, `${gettext("Number of the approval")} ${number}`),
+        h(
+          "div",
+          { class: "actions" },
+          h("button", { type: "button", "data-part": "again", onclick: again }, gettext("Send the refund again")),
+          location.pathname === RETURNS
+            ? null
+            : h("a", { class: "slip-link", "data-part": "later", href: laterUrl(intent) }, gettext("To send it later: this address")),
+        ),
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    part(this.root, "waiting").scrollIntoView({ block: "nearest" });
+  }
+
+  /** Show a refund, of a settlement that is at hand or null. */
+  showRefund(refund, settlement) {
+    clearTimeout(this.watching);
+    part(this.root, "ask").hidden = true;
+    const heading = h("h2", { tabindex: "-1" }, gettext("Refunded"));
+    part(this.root, "result").replaceChildren(
+      h(
+        "div",
+        { class: "card refunded-card", "data-refund": refund.refund_id },
+        heading,
+        h("p", { class: "figure" }, yuan(refund.total_fen)),
+        h("p", { "data-part": "refund-words" }, gettext("Each payer gets its part back; hand back the cash.")),
+        refund.restated.length
+          ? h(
+              "p",
+              { class: "note" },
+              gettext("Later bills of this person count anew by the area's rules; what that changes is in these amounts."),
+            )
+          : null,
+        shareList({ ...refund, ...sums(refund) }),
+        h("div", { "data-part": "refund-ways" }),
+        this.next
+          ? h(
+              "div",
+              { class: "actions" },
+              h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person")),
+            )
+          : null,
+      ),
+    );
+    heading.focus({ preventScroll: true });
+    this.#refundWays(refund, settlement, part(this.root, "refund-ways"));
+  }
+
+  /** Where the cash part had been paid in another way than cash, what goes back which way. */
+  async #refundWays(refund, settlement, place) {
+    try {
+      const whole = settlement ?? (await read(lookUrl("settlement", { settlement_id: refund.settlement_id })));
+      if (!whole.quote_id) return;
+      const some = await showWayBack(place, whole.quote_id, { refundId: refund.refund_id });
+      if (some) part(this.root, "refund-words").textContent = gettext("Each payer gets its part back.");
+    } catch (error) {
+      place.replaceChildren(h("p", { class: "note warn" }, error.message));
+    }
+  }
+}
+
+/** Where the settlement of a refund's intent is found again. */
+const RETURNS = "/counter/returns/";
+const laterUrl = (intent) => `${RETURNS}?settlement=${JSON.parse(intent.text).settlement_id}`;
+
+/** What is left of a settlement, in fen; one that was just made has nothing returned yet. */
+const left = (settlement) => settlement.total_fen - (settlement.refunded_fen ?? 0);
