@@ -201,6 +201,8 @@ POSTING_BATCH = env.int("POSTING_BATCH", default=200)
 HEARTBEATS_LATE_S = {
     "posting sweep": max(30.0, POSTING_SWEEP_S * 3),
     "queue": HEARTBEAT_EVERY_S * 3,
+    # A look may wait for several payment services that do not answer.
+    "tender sweep": max(180.0, POSTING_SWEEP_S * 3),
 }
 # Tries of a row that fails, or that its worker does not survive, before it is parked for a person.
 POSTING_ATTEMPTS = env.int("POSTING_ATTEMPTS", default=5)

@@ -65,6 +65,7 @@ const USES = {
 };
 const PROCESSES = {
   "posting sweep": () => gettext("Posting"),
+  "tender sweep": () => gettext("Payments of cash parts"),
   sealer: () => gettext("Sealing"),
   queue: () => gettext("Message queue"),
 };
@@ -72,6 +73,11 @@ const PROCESSES = {
 const TASKS = {
   post_settlement: () => gettext("Post a settlement"),
   post_refund: () => gettext("Post a refund"),
+  capture_tender: () => gettext("Collect a payment"),
+  return_tender: () => gettext("Send a payment back"),
+  owe_debt: () => gettext("Post a debt of a payment service"),
+  relieve_debt: () => gettext("Take a return off such a debt"),
+  repay_debt: () => gettext("Post such a debt as paid"),
 };
 // Why a scan was refused: the frequent ones.
 const REFUSALS = {

@@ -57,7 +57,9 @@ def test_the_figures_show_what_is_parked_and_how_long_nobody_has_heard_of_the_wo
     figures = client.get("/fund/overview.json").json()
     assert (figures["parked"], figures["parked_rows"]) == (0, [])
     # Never heard of is late too.
-    assert figures["heartbeats"] == [["posting sweep", None, True], ["queue", None, True]]
+    assert figures["heartbeats"] == [
+        [name, None, True] for name in ("posting sweep", "queue", "tender sweep")
+    ]
     now = timezone.now()
     beat("posting sweep", now=now - timedelta(seconds=5))
     beat("queue", now=now - timedelta(seconds=settings.HEARTBEATS_LATE_S["queue"] + 1))
@@ -72,6 +74,7 @@ def test_the_figures_show_what_is_parked_and_how_long_nobody_has_heard_of_the_wo
     assert [(name, late) for name, _age, late in figures["heartbeats"]] == [
         ("posting sweep", False),
         ("queue", True),
+        ("tender sweep", True),
     ]
     ready = client.get("/readyz")
     # Settlements are accepted without a worker, so the process stays in service.
