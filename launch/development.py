@@ -56,7 +56,17 @@ def _named_for_tests(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _pytest(arguments: list[str], environment: Mapping[str, str]) -> int:
-    return _call([sys.executable, "-m", "pytest", *arguments], environment)
+    return _call([sys.executable, "-m", "pytest", *_shared_out(arguments)], environment)
+
+
+def _shared_out(arguments: list[str]) -> list[str]:
+    """The arguments with the suite shared out over the processors, unless they say how many
+    processes it takes, or want to see or to stop what a single one does."""
+    for argument in arguments:
+        if argument in ("-s", "-x", "--pdb", "--collect-only") or argument.startswith("-n"):
+            return arguments
+    # More than this wait for the disk and for each other's browsers.
+    return ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadgroup", *arguments]
 
 
 def bench(environment: Mapping[str, str]) -> int:

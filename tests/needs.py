@@ -114,8 +114,11 @@ def why_not(marker: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs something that is absent."""
+    """Skip, with the reason, what needs something that is absent. Whole deployments, and servers
+    that this machine has one of, are used by one test at a time."""
     for item in items:
+        if item.path.parent.name == "faults":
+            item.add_marker(pytest.mark.xdist_group("deployments"))
         for marker in NEEDS:
             if item.get_closest_marker(marker) and (reason := why_not(marker)):
                 item.add_marker(pytest.mark.skip(reason=reason))

@@ -62,3 +62,12 @@ def test_without_any_address_the_suite_looks_at_the_usual_places(
     monkeypatch.setattr(development, "why_postgres_is_silent", silent)
     assert development.test({}) == 0
     assert handed == [{}]
+
+
+@pytest.mark.parametrize("own", [["-n", "0"], ["-n4"], ["-s"], ["-k", "codes", "-x"]])
+def test_the_suite_is_shared_out_unless_it_is_told_otherwise(own: list[str]) -> None:
+    assert development._shared_out(own) == own
+    shared = development._shared_out(["-k", "codes"])
+    assert shared[0] == "-n"
+    assert int(shared[1]) >= 1
+    assert shared[-2:] == ["-k", "codes"]
