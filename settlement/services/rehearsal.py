@@ -90,7 +90,8 @@ def rehearse(
 ) -> Rehearsal:
     """Price the area's settlements of the business days [from_date, until_date) by the policy.
 
-    Raises ValueError for an interval of no day.
+    Raises ValueError for an interval of no day, PolicyError when the rules of a bill before the
+    window, or of one that the draft cannot price, are needed and cannot be read.
     """
     if until_date <= from_date:
         raise ValueError("the last day must come after the first")
