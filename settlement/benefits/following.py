@@ -63,6 +63,53 @@ def rest_of(bill: StandingBill, *, remaining_fen: Mapping[int, int]) -> Result |
     )
 
 
+@dataclass(slots=True)
+class Carried:
+    """What a return takes along from one later bill to the next: `gone`, what no longer counts
+    before it, by accumulator; `spare_fen`, what the member's own account got back and no bill has
+    taken since."""
+
+    gone: dict[str, int]
+    spare_fen: int
+
+    @classmethod
+    def from_return(cls, before: Result | None, after: Result | None) -> Carried:
+        """What it is when a bill comes to `after` in place of `before`."""
+        back_fen = shares_back(shares_of(before), after).get("account", 0)
+        return cls(counted_less(before, after), max(0, back_fen))
+
+    def restate(self, bill: StandingBill) -> Result | None:
+        """What the next bill comes to; None for one that the year to date does not concern. Raises
+        BenefitsError when it can no longer be priced; then nothing is carried on from it."""
+        if not (bill.result.reads_year_to_date and any(self.gone.values())):
+            return None
+        if not any(bill.remaining_fen.values()):
+            # Free goods under a package that charges its price all the same: there is nothing of
+            # which it could be priced again.
+            return None
+        before, gone = year_before(bill.result), self.gone
+        # A correction from outside the bills may have lowered the year below what they count.
+        less = {
+            name: max(0, before.get(name, 0) - gone.get(name, 0)) for name in {**before, **gone}
+        }
+        result = result_of_rest(
+            bill.settled_from(less),
+            remaining_fen=bill.remaining_fen,
+            account_fen=bill.result.account_fen + max(0, self.spare_fen),
+            draws=bill.result.relative_draws,
+        )
+        assert result is not None
+        self.pass_on(bill.result, result)
+        return result
+
+    def pass_on(self, before: Result | None, after: Result | None) -> None:
+        """A later bill comes to `after` in place of `before`: what it counts more or less from
+        then on goes on to the next."""
+        for name, amount in counted_less(before, after).items():
+            self.gone[name] = self.gone.get(name, 0) + amount
+        self.spare_fen += shares_back(shares_of(before), after).get("account", 0)
+
+
 def restated_after(
     bills: Sequence[StandingBill], *, moved: Mapping[str, int], account_fen: int
 ) -> tuple[Result | None, ...]:
@@ -73,28 +120,8 @@ def restated_after(
     What a bill counts more or less from then on goes on to the next. Raises BenefitsError when one
     of them can no longer be priced.
     """
-    found: list[Result | None] = []
-    gone, spare_fen = dict(moved), max(0, account_fen)
-    for bill in bills:
-        result: Result | None = None
-        if bill.result.reads_year_to_date and any(gone.values()):
-            before = year_before(bill.result)
-            # A correction from outside the bills may have lowered the year below what they count.
-            less = {
-                name: max(0, before.get(name, 0) - gone.get(name, 0)) for name in {**before, **gone}
-            }
-            result = result_of_rest(
-                bill.settled_from(less),
-                remaining_fen=bill.remaining_fen,
-                account_fen=bill.result.account_fen + spare_fen,
-                draws=bill.result.relative_draws,
-            )
-            assert result is not None
-            spare_fen -= result.account_fen - bill.result.account_fen
-            for name, amount in counted_less(bill.result, result).items():
-                gone[name] = gone.get(name, 0) + amount
-        found.append(result)
-    return tuple(found)
+    carried = Carried(dict(moved), max(0, account_fen))
+    return tuple([carried.restate(bill) for bill in bills])
 
 
 def concerns(bill: StandingBill, result: Result) -> bool:

@@ -101,18 +101,22 @@ class Returns:
         """The settlement as it stood before a number of its member; None when nothing did. Raises
         ValueError for inputs or results that cannot be read, PolicyError."""
         row = self.settlements[settlement_id]
-        turn = Turn(row["result"], None)
-        for each in self._turns.get(settlement_id, ()):
-            if each.seq >= seq:
-                break
-            turn = Turn(each.result, each.result if each.restated else turn.gave)
         return bill_of(
             compiled_policy(row["policy_id"]),
             inputs=row["inputs"],
             result=row["result"],
-            turn=turn,
+            turn=self.turn_before(settlement_id, seq),
             remaining_fen=self.remaining(settlement_id, seq - 1),
         )
+
+    def turn_before(self, settlement_id: UUID, seq: int) -> Turn:
+        """What had become of the settlement before a number of its member."""
+        turn = Turn(self.settlements[settlement_id]["result"], None)
+        for each in self._turns.get(settlement_id, ()):
+            if each.seq >= seq:
+                break
+            turn = Turn(each.result, each.result if each.restated else turn.gave)
+        return turn
 
     def remaining(self, settlement_id: UUID, seq: int) -> dict[int, int]:
         """What was left of each line in fen, by number, after a number of the member. Raises

@@ -199,6 +199,29 @@ def test_a_bill_that_nothing_concerns_is_left_alone(city: City) -> None:
     assert give_back(till, first)["restated"] == []
 
 
+def test_a_later_package_of_free_goods_is_left_alone(db: None) -> None:
+    package = """
+[[package]]
+name = "visit"
+title = { zh = "按次", en = "Visit" }
+packages = ["P1"]
+sets = "charge"
+price = 100
+source = "assumption"
+"""
+    with today(2026, 11, 10):
+        text = RESTATES.replace("[[layer]]", package + "\n[[layer]]", 1)
+        city = City.made("370300", text=text)
+        member = city.person(1, balance_fen=0)
+        till = city.hospital_till()
+        first = buy(city, till, member, 600)
+        assert paid(buy(city, till, member, 0, package="P1")) == {"pool": 8_000, "cash": 2_000}
+        refund = give_back(till, first)
+        assert paid(refund) == {"pool": 8_000, "cash": 52_000}
+        assert refund["restated"] == []
+        replayed()
+
+
 def test_a_record_says_what_became_of_a_restated_settlement(city: City) -> None:
     member = city.person(1, balance_fen=0)
     hospital, pharmacy = city.hospital_till(), city.pharmacy_till()

@@ -52,6 +52,8 @@ class Command(BaseCommand):
                     until_date=options["until_date"],
                     progress=shown,
                 )
+        except PolicyError as error:
+            raise CommandError("\n".join(error.problems)) from None
         except ValueError as error:
             raise CommandError(f"--to: {error}") from None
         if options["json"]:
