@@ -30,6 +30,7 @@ from settlement.selectors.presence import NotFound
 from settlement.selectors.records import current_language
 from settlement.selectors.relatives import holders_of, member_owns
 from settlement.selectors.slips import slip
+from settlement.selectors.standing import shares_now
 from settlement.services.slips import issue_slip
 
 from .answers import NotSignedIn, as_answer, json_view
@@ -79,11 +80,11 @@ def page(request: HttpRequest, *, settlement_id: UUID) -> HttpResponse:
     is_theirs = member is not None and member_owns(settlement_id, member.pk)
     holders = holders_of(settlement_id) if is_theirs and found["slip"]["relative_fen"] else []
     counts_now = None
-    if restated := found["current"]["restated"]:
+    if found["current"]["restated"] and (standing := shares_now(settlement_id)):
         spoken = current_language()
         counts_now = [
-            {"title": word(each["payer"], language=spoken), **each}
-            for each in restated[-1]["shares"]
+            {"title": word(payer, language=spoken), "amount_fen": amount_fen}
+            for payer, amount_fen in standing.items()
         ]
     told = {"holders": holders, "counts_now": counts_now}
     return render(request, "portal/slip.html", {**found, **told})

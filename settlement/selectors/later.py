@@ -17,6 +17,8 @@ class Later:
     """One of them that read the year to date."""
 
     settlement_id: UUID
+    # The insured one, whose funds paid.
+    area_code: str
     bill: StandingBill
 
     def counted_on(self, moved: Mapping[str, int]) -> bool:
@@ -27,7 +29,7 @@ class Later:
 def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...]:
     """Those that stand, in the order in which they were settled; of more than `limit` the first."""
     rows = sql.fetch(
-        "SELECT id, policy_id, inputs, result, total_fen, refunded_fen FROM settlement_settlement"
+        "SELECT id, policy_id, inputs, result, area_code, refunded_fen FROM settlement_settlement"
         " WHERE member_id = %s AND benefit_year = %s AND member_seq > %s"
         " AND refunded_fen < total_fen ORDER BY member_seq"
         + ("" if limit is None else f" LIMIT {limit:d}"),
@@ -40,7 +42,7 @@ def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...
     in_part = [row[0] for row in rows if row[5]]
     lines = lines_of(in_part, has_returns=True) if in_part else {}
     later = []
-    for identifier, policy_id, inputs_json, result_json, _total, refunded_fen in rows:
+    for identifier, policy_id, inputs_json, result_json, area_code, refunded_fen in rows:
         inputs = msgspec.json.decode(inputs_json)
         bill = bill_of(
             compiled_policy(policy_id),
@@ -52,7 +54,7 @@ def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...
             else None,
         )
         if bill is not None and bill.result.reads_year_to_date:
-            later.append(Later(identifier, bill))
+            later.append(Later(identifier, area_code, bill))
     return tuple(later)
 
 

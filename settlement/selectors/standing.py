@@ -53,6 +53,8 @@ class Standing:
     merchant_id: int
     terminal_id: int
     policy: benefits.Policy
+    # The insured one, whose funds paid.
+    area_code: str
     member_seq: int
     benefit_year: int
     accounting_month: date
@@ -84,15 +86,15 @@ def standing(*, settlement_id: UUID) -> Standing:
     row = sql.fetch_one(
         "SELECT member_id, merchant_id, terminal_id, policy_id, member_seq, benefit_year,"
         " total_fen, refunded_fen, inputs, result, confirm_by, confirmed_at,"
-        " accounting_month,"
+        " accounting_month, area_code,"
         " EXISTS (SELECT 1 FROM settlement_restatement x WHERE x.settlement_id = s.id)"
         " FROM settlement_settlement s WHERE id = %s" + sql.for_update(),
         (settlement_id,),
-        kinds=(*(None,) * 10, "datetime", "datetime", "date", "bool"),
+        kinds=(*(None,) * 10, "datetime", "datetime", "date", None, "bool"),
     )
     assert row is not None
     has_returns = row[7] > 0
-    turns = turns_of([settlement_id]) if has_returns or row[13] else {}
+    turns = turns_of([settlement_id]) if has_returns or row[14] else {}
     lines = lines_of([settlement_id], has_returns=has_returns)[settlement_id]
     policy = compiled_policy(row[3])
     return Standing(
@@ -101,6 +103,7 @@ def standing(*, settlement_id: UUID) -> Standing:
         merchant_id=row[1],
         terminal_id=row[2],
         policy=policy,
+        area_code=row[13],
         member_seq=row[4],
         benefit_year=row[5],
         accounting_month=row[12],
@@ -163,6 +166,14 @@ def turns_of(settlement_ids: Collection[UUID]) -> dict[UUID, Turn]:
         gave = turns[identifier].gave if identifier in turns else None
         turns[identifier] = Turn(result, result if restated else gave)
     return turns
+
+
+def shares_now(settlement_id: UUID) -> dict[str, int]:
+    """By payer in fen, what a settlement comes to of which something came back, or that was
+    restated, since; of others, and where nothing is left, nothing."""
+    turn = turns_of([settlement_id]).get(settlement_id)
+    result = (turn.result if turn else None) or {"shares": ()}
+    return {share["payer"]: share["amount_fen"] for share in result["shares"]}
 
 
 def lines_of(

@@ -79,7 +79,7 @@ def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[
     shift was just closed.
     """
     desk = stand_at_till(desk)
-    lock_for_return(request.settlement_id, merchant_id=desk.terminal.merchant_id)
+    lock_for_return(request.settlement_id, merchant_id=desk.terminal.merchant_id, kind=kind)
     found = standing(settlement_id=request.settlement_id)
     if found.is_gone:
         raise AlreadyRefunded(param="settlement_id")
@@ -95,9 +95,9 @@ def refund(desk: Desk, request: RefundRequest, *, kind: str = "refund") -> dict[
     )
 
 
-def lock_for_return(settlement_id: UUID, *, merchant_id: int) -> None:
-    """Lock whoever's money a return of a merchant's settlement moves, by ascending id; before
-    anything of theirs is read. Raises NotFound, TryAgain."""
+def lock_for_return(settlement_id: UUID, *, merchant_id: int, kind: str) -> None:
+    """Lock whoever's money a return of this kind of a merchant's settlement moves, by ascending id;
+    before anything of theirs is read. Raises NotFound; TryAgain, but never for a reversal."""
     row = sql.fetch_one(
         "SELECT member_id, relative_fen, policy_id, benefit_year, member_seq"
         " FROM settlement_settlement WHERE id = %s AND merchant_id = %s",
@@ -106,7 +106,7 @@ def lock_for_return(settlement_id: UUID, *, merchant_id: int) -> None:
     if row is None:
         raise NotFound(param="settlement_id")
     member_id, relative_fen, policy_id, benefit_year, member_seq = row
-    restates = compiled_policy(policy_id).refund_with_later == "restate"
+    restates = rule_of(compiled_policy(policy_id), kind) == "restate"
     if not relative_fen and not restates:
         members.lock_member(member_id=member_id)
         return
@@ -241,7 +241,7 @@ def _later(
 ) -> tuple[list[UUID], tuple[Restated, ...]]:
     """Which later settlements would come to other figures and stand all the same, and those that
     are restated. Raises RefundLastFirst."""
-    rule = rule_of(found, kind)
+    rule = rule_of(found.policy, kind)
     if not moved:
         return [], ()
     later = later_settlements(found, limit=MOST_NAMED if rule == "stand" else None)
@@ -251,15 +251,25 @@ def _later(
             raise _last_first(counted_on[-1])
         return [], ()
     if rule == "restate":
-        return [], _restated(later, moved=moved, account_fen=account_fen)
-    return [each.settlement_id for each in later if _would_differ(each, moved, account_fen)], ()
+        # The funds of another area are not for this one's rules to move: its bills stand.
+        own = [each for each in later if _is_of(found.area_code, each)]
+        restated = _restated(own, moved=moved, account_fen=account_fen)
+        later = tuple(each for each in later if each not in own)
+    else:
+        restated = ()
+    differ = [each.settlement_id for each in later if _would_differ(each, moved, account_fen)]
+    return differ, restated
 
 
-def rule_of(found: Standing, kind: str) -> RefundWithLater:
+def _is_of(area_code: str, later: Later) -> bool:
+    return later.area_code == area_code
+
+
+def rule_of(policy: benefits.Policy, kind: str) -> RefundWithLater:
     """What a return does to later settlements: what the policy says, but for a reversal. That one
     is never held up and asks nobody for anything, so they stand: what is withdrawn counts as never
     made, and its client may be gone."""
-    return "stand" if kind == "reversal" else found.policy.refund_with_later
+    return "stand" if kind == "reversal" else policy.refund_with_later
 
 
 def _last_first(later: Later) -> RefundLastFirst:

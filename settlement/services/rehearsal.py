@@ -119,7 +119,7 @@ def rehearse(
                     progress("rehearsing", done, total)
                     _settle(found, member, seq, row)
                 else:
-                    _refund(found, member, seq, row, beside)
+                    _refund(found, member, seq, row, beside, area_code=area_code)
         sums.add(member)
     found.largest = sums.largest()
     return found
@@ -194,7 +194,13 @@ def _settle(found: Rehearsal, member: _Member, seq: int, row: Mapping[str, Any])
 
 
 def _refund(
-    found: Rehearsal, member: _Member, seq: int, row: Mapping[str, Any], beside: Returns
+    found: Rehearsal,
+    member: _Member,
+    seq: int,
+    row: Mapping[str, Any],
+    beside: Returns,
+    *,
+    area_code: str,
 ) -> None:
     rehearsal, settlement_id = member.rehearsal, row["settlement_id"]
     if not rehearsal.bills:
@@ -210,7 +216,9 @@ def _refund(
         _became(settlement_id, row["result"], seq, beside),
         remaining_fen=beside.remaining(settlement_id, seq),
         restated=_restated(row["id"], seq, beside),
-        restates=_restates(rules, row["kind"]),
+        # The return of another area's bill leaves the bills of this one as they are.
+        restates=_restates(rules, row["kind"])
+        and beside.settlements[settlement_id]["area_code"] == area_code,
     )
     for identifier, error in refused.items():
         assert isinstance(identifier, UUID)

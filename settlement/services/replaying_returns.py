@@ -48,6 +48,7 @@ _SETTLEMENT = (
     "member_seq",
     "merchant_id",
     "benefit_year",
+    "area_code",
     "policy_id",
     "inputs",
     "result",

@@ -185,7 +185,7 @@ def _reverse_if_unconfirmed(settlement_id: UUID, *, now: datetime) -> None:
 
 
 def _locked(desk: Desk, settlement_id: UUID) -> Standing:
-    lock_for_return(settlement_id, merchant_id=desk.terminal.merchant_id)
+    lock_for_return(settlement_id, merchant_id=desk.terminal.merchant_id, kind="reversal")
     return standing(settlement_id=settlement_id)
 
 

@@ -24,9 +24,12 @@ from settlement.models import Settlement, SlipIssue
 from settlement.selectors.slips import sheet_sha256, slip, slip_was_issued
 from settlement.services import slips as slips_service
 from settlement.services.slips import issue_slip
+from tests.city import RESTATES, City
 from tests.rows import added, counts
+from tests.settlement import test_restating_returns as restating
 from tests.settlement.test_benefits_sheets import check
 from tests.settlement.test_refunds import give_back, sale
+from tests.settlement.test_restating_returns import buy
 from tests.settlement.test_settlements import BILLS, as_lines
 from tests.world import World, line
 
@@ -100,6 +103,24 @@ def test_a_refund_stands_on_the_slip(signed_in: Callable[[str], Client], world: 
     text = signed_in("citizen").get(f"/slips/{settled['settlement_id']}/").content.decode()
     assert "Refunded ¥37.20" in text
     assert "after the slip was issued" not in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slip_says_what_a_restated_bill_counts_now_after_a_part_of_it_came_back(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    city = City.made("370100", text=RESTATES.replace("370300", "370100"))
+    member, till = city.person(7, balance_fen=0), city.hospital_till()
+    first, later = buy(city, till, member, 600), buy(city, till, member, 200, 100)
+    page = f"/slips/{later['settlement_id']}/"
+    fund = signed_in("fund")
+    assert "counts anew" not in fund.get(page).content.decode()
+    restating.give_back(till, first)
+    assert "counts anew: cash ¥300.00." in fund.get(page).content.decode()
+    restating.give_back(till, later, 2)
+    assert "counts anew: cash ¥200.00." in fund.get(page).content.decode()
+    restating.give_back(till, later)
+    assert "counts anew" not in fund.get(page).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)

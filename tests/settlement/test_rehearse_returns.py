@@ -216,6 +216,19 @@ def test_what_was_settled_before_the_window_restates_nothing_where_its_own_rules
         no_difference(rehearsed(RESTATES, from_date=date(2026, 11, 10)))
 
 
+def test_the_return_of_a_bill_that_another_area_insured_leaves_bills_as_they_are(db: None) -> None:
+    with today(2026, 11, 9):
+        city = City.made("370300", text=RESTATES)
+        member, hospital = city.person(1, balance_fen=0), city.hospital_till()
+        first = buy(city, hospital, member, 600)
+    with today(2026, 11, 10):
+        test_restating_returns.moves_to(member, "370100")
+        buy(city, hospital, member, 400)
+        give_back(hospital, first)
+        text = RESTATES.replace("370300", "370100")
+        no_difference(rehearsed(text, area_code="370100", from_date=date(2026, 11, 10)))
+
+
 def test_rules_that_are_needed_and_cannot_be_read_are_told(db: None) -> None:
     with today(2026, 11, 9):
         city = City.made("370300", text=STANDS)

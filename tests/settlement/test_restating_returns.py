@@ -15,6 +15,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messaging.days import business_date
 from settlement.benefits import inputs_from
 from settlement.benefits.following import StandingBill, counted_less, restated_after
 from settlement.benefits.restating import Settled, restated
@@ -31,13 +32,13 @@ from settlement.selectors.relatives import paid_for_relatives
 from settlement.selectors.rules import compiled_policy
 from settlement.services.replaying import Wanted, replay
 from settlement.services.reversals import reverse_overdue
-from tests.city import RESTATES, City, item, paid, share_account, today
+from tests.city import RESTATES, City, item, load_policy, paid, share_account, today
 from tests.ledger_checks import assert_sound, balances
 from tests.settlement.benefits_worlds import worlds
 from tests.settlement.test_benefits_restating import EXAMPLES, year_of
 from tests.settlement.test_ledger_audit import guards_down
 from tests.world import Reply, Till
-from voucher.models import Member
+from voucher.models import Enrolment, Entitlement, Member
 
 
 @pytest.fixture
@@ -275,6 +276,63 @@ def test_a_reversal_is_never_held_up_by_later_bills(city: City) -> None:
     assert not Restatement.objects.exists()
 
 
+def test_a_reversal_waits_for_no_relative_who_paid_a_later_bill(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = city.person(1, balance_fen=0)
+    till = city.hospital_till()
+    first = buy(city, till, member, 600, confirm_within_s=600)
+    Settlement.objects.filter(pk=first["settlement_id"]).update(confirm_by="2026-11-10T02:00:00Z")
+    # Between the look and the lock another relative always pays for one more bill.
+    paying: list[int] = []
+
+    def one_more(**_: Any) -> frozenset[int]:
+        paying.append(city.person(2 + len(paying)).pk)
+        return frozenset(paying)
+
+    monkeypatch.setattr("settlement.services.refunds.holders_of", one_more)
+    assert give_back(till, first).status == 503
+    assert reverse_overdue(now=timezone.now(), limit=10) == 1
+    assert Refund.objects.get().kind == "reversal"
+
+
+def moves_to(member: Member, area: str) -> None:
+    """From today on the member is insured in another area, whose rules are alike."""
+    version = f"RESTATES-{area}"
+    text = RESTATES.replace('"RESTATES"', f'"{version}"').replace("370300", area)
+    load_policy(text, area=area)
+    today_ = business_date(timezone.now())
+    Enrolment.objects.filter(member=member).update(until_date=today_)
+    enrolment = Enrolment.objects.create(
+        member=member, scheme="employee", area_code=area, category="active", from_date=today_
+    )
+    Entitlement.objects.create(enrolment=enrolment, state="in_force", from_date=today_)
+
+
+def test_a_later_bill_that_another_area_insured_stands(city: City) -> None:
+    member = city.person(1, balance_fen=0)
+    till = city.hospital_till()
+    first = buy(city, till, member, 600)
+    own = buy(city, till, member, 100)
+    with today(2026, 11, 11):
+        moves_to(member, "370100")
+        other = buy(city, till, member, 300)
+        assert paid(other) == {"pool": 24_000, "cash": 6_000}
+        refund = give_back(till, first)
+        # The 80 of the second come back to the pool that paid them; the third's pool is another.
+        assert paid(refund) == {"pool": 16_000, "cash": 44_000}
+        assert [each["settlement_id"] for each in refund["restated"]] == [own["settlement_id"]]
+        assert refund["would_differ"] == [other["settlement_id"]]
+        give_back(till, other)
+        give_back(till, own)
+        city.world.post_everything()
+        replayed()
+        left: Counter[str] = Counter()
+        for account, fen in Posting.objects.values_list("account", "amount_fen"):
+            left[account] += fen
+        assert not any(left.values()), left
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -500,8 +558,14 @@ MUTANTS: list[tuple[str, str, Any, Any]] = [
     (
         "a reversal restates too",
         "settlement.services.refunds.rule_of",
-        lambda found, kind: found.policy.refund_with_later,
+        lambda policy, kind: policy.refund_with_later,
         test_a_reversal_is_never_held_up_by_later_bills,
+    ),
+    (
+        "a return moves the funds of another area",
+        "settlement.services.refunds._is_of",
+        lambda *_: True,
+        test_a_later_bill_that_another_area_insured_stands,
     ),
     (
         "a replay prices no rest again",
