@@ -94,6 +94,7 @@ STATUS: dict[str, int] = {
     "debt_not_owed": 409,
     "credit_limit_below_use": 409,
     "credit_repays_too_much": 409,
+    "credit_line_changed": 409,
     "credit_line_missing": 404,
     "member_number_unknown": 404,
     "merchant_code_unknown": 404,

@@ -69,6 +69,8 @@ class LimitForm(Act):
     name = "limit"
     member_number = forms.CharField(max_length=30, widget=forms.HiddenInput)
     limit_fen = Fen(label=_("Limit (yuan)"), least=Decimal(0))
+    # What the page showed when the form was made: what changed meanwhile is looked at again.
+    shown_fen = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
 class RepaymentForm(Act):
@@ -77,6 +79,7 @@ class RepaymentForm(Act):
     name = "repayment"
     member_number = forms.CharField(max_length=30, widget=forms.HiddenInput)
     amount_fen = Fen(label=_("Paid back (yuan)"), least=Decimal("0.01"))
+    shown_fen = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
 class FindForm(forms.Form):

@@ -34,6 +34,7 @@ from portal.roles import roles_of
 from settlement.models import TenderRule
 from settlement.selectors import staff as seen
 from settlement.services.tender import staff
+from settlement.services.tender.credit import NO_LINE
 
 from .answers import as_answer
 
@@ -193,10 +194,15 @@ def _page(
     }
     if line is not None:
         number = {"member_number": line["number"]}
+        limit_fen = line["line"].limit_fen if line["line"] else None
         context["limit_form"] = forms.get("limit") or LimitForm(
-            initial=number | ({"limit_fen": _typed(line["line"].limit_fen)} if line["line"] else {})
+            initial={**number, "shown_fen": NO_LINE}
+            if limit_fen is None
+            else {**number, "shown_fen": limit_fen, "limit_fen": _typed(limit_fen)}
         )
-        context["repayment_form"] = forms.get("repayment") or RepaymentForm(initial=number)
+        context["repayment_form"] = forms.get("repayment") or RepaymentForm(
+            initial={**number, "shown_fen": line["due_fen"]}
+        )
     return render(request, "portal/payments.html", context, status=status)
 
 

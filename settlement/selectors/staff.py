@@ -24,7 +24,9 @@ def under_way() -> dict[str, Any]:
     that are not back yet. Each as `rows`, the longest waiting first, and their `count`."""
     open_ = Tender.objects.select_related("merchant")
     return {
-        "uncertain": _bounded(open_.filter(state__in=UNCERTAIN).order_by("created_at", "number", "pk")),
+        "uncertain": _bounded(
+            open_.filter(state__in=UNCERTAIN).order_by("created_at", "number", "pk")
+        ),
         "moving": _bounded(open_.filter(state__in=MOVING).order_by("changed_at", "number", "pk")),
         "refunds": _bounded(
             TenderRefund.objects.filter(returned_at=None)

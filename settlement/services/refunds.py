@@ -221,16 +221,7 @@ def book(
         ],
         "remaining_fen": found.total_fen - found.refunded_fen - total_fen,
         "would_differ": [str(settlement_id) for settlement_id in would_differ],
-        "restated": [
-            {
-                "settlement_id": str(each.settlement_id),
-                "shares": [
-                    {"payer": payer, "amount_fen": amount} for payer, amount in each.back.items()
-                ],
-            }
-            for each in restated
-            if each.back
-        ],
+        "restated": _told(restated),
         "account_balance_fen": funds.balance_fen + back.get("account", 0),
         "accepted_at": moment(desk.now),
     }
@@ -270,6 +261,19 @@ def rule_of(policy: benefits.Policy, kind: str) -> RefundWithLater:
     is never held up and asks nobody for anything, so they stand: what is withdrawn counts as never
     made, and its client may be gone."""
     return "stand" if kind == "reversal" else policy.refund_with_later
+
+
+def _told(restated: Sequence[Restated]) -> dict[str, Any] | None:
+    """What later settlements change of the return, in sum: which they are, and where, is nobody's
+    business at this till."""
+    told = [each for each in restated if each.back]
+    if not told:
+        return None
+    back = shares_back(_added(*(each.back for each in told)), None)
+    return {
+        "settlements": len(told),
+        "shares": [{"payer": payer, "amount_fen": amount} for payer, amount in back.items()],
+    }
 
 
 def _last_first(later: Later) -> RefundLastFirst:

@@ -181,7 +181,7 @@ export class Outcome {
         heading,
         h("p", { class: "figure" }, yuan(refund.total_fen)),
         h("p", { "data-part": "refund-words" }, gettext("Each payer gets its part back; hand back the cash.")),
-        refund.restated.length
+        refund.restated
           ? h(
               "p",
               { class: "note" },

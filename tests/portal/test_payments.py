@@ -256,6 +256,37 @@ def test_pressing_twice_books_a_repayment_once(fund: Client, world: World, till:
     assert StaffAct.objects.filter(kind="repayment").count() == 1
 
 
+def on_the_page(client: Client, member_id: int, form: str) -> dict[str, str]:
+    """What a form of the person's line would send if nobody touched it."""
+    page = client.get(f"{ADDRESS}?line={member_id}").text
+    (body,) = [each for each in page.split("<form") if f'value="{form}"' in each]
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', body)
+    return {name: value for name, value in fields if name not in ("csrfmiddlewaretoken", "act")}
+
+
+def test_the_same_money_is_not_booked_from_two_pages(
+    fund: Client, world: World, till: Till
+) -> None:
+    on_credit(world, till, fund)
+    pages = [on_the_page(fund, world.retiree.pk, "repayment") for _ in range(2)]
+    first, second = (act(fund, "repayment", **page, amount_fen="50") for page in pages)
+    assert (first.status_code, second.status_code) == (302, 409)
+    assert "Look again." in second.text
+    assert CreditLine.objects.get().used_fen == 13_600
+    again = on_the_page(fund, world.retiree.pk, "repayment")
+    assert act(fund, "repayment", **again, amount_fen="50").status_code == 302
+
+
+def test_a_limit_is_not_set_over_one_that_nobody_was_shown(fund: Client, world: World) -> None:
+    pages = [on_the_page(fund, world.retiree.pk, "limit") for _ in range(2)]
+    answers = [
+        act(fund, "limit", **page, limit_fen=limit).status_code
+        for page, limit in zip(pages, ("100", "5"), strict=True)
+    ]
+    assert answers == [302, 409]
+    assert CreditLine.objects.get().limit_fen == 10_000
+
+
 def test_one_key_is_not_used_for_two_amounts(fund: Client, world: World, till: Till) -> None:
     on_credit(world, till, fund)
     one = key()

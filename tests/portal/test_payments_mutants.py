@@ -39,7 +39,7 @@ def everybody_is_staff(patch: Patch) -> None:
 def repayments_are_not_bounded(patch: Patch) -> None:
     """Whatever is paid counts, as far as there is something to repay."""
 
-    def repay(*, member_id: int, amount_fen: int, now: Any) -> CreditLine:
+    def repay(*, member_id: int, amount_fen: int, now: Any, shown_fen: Any) -> CreditLine:
         line = CreditLine.objects.get(pk=member_id)
         line.used_fen = max(0, line.used_fen - amount_fen)
         line.save()

@@ -13,6 +13,7 @@ from settlement.models import (
     Pickup,
     PrescriptionLine,
     Refund,
+    Restatement,
     Settlement,
     TraceCode,
 )
@@ -568,5 +569,7 @@ def test_a_relative_who_paid_while_a_return_was_on_its_way_is_waited_for_and_ask
         # It had locked the people it knew of; nothing is done, and the same key may come again.
         assert race.first.status == 503
         assert not Refund.objects.exists()
-        assert give_back()["restated"][0]["settlement_id"] == race.second["settlement_id"]
+        assert give_back()["restated"]["settlements"] == 1
+        row = Restatement.objects.get()
+        assert str(row.settlement_id) == race.second["settlement_id"]
         finish(city.world, opening)

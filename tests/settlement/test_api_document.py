@@ -34,6 +34,7 @@ NOT_FOR_TERMINALS = {
     "debt_not_owed",
     "credit_limit_below_use",
     "credit_repays_too_much",
+    "credit_line_changed",
     "credit_line_missing",
     "member_number_unknown",
     "merchant_code_unknown",

@@ -344,10 +344,11 @@ class Slip(AnswerShape):
     current: Standing
 
 
-class RestatedBill(AnswerShape):
-    """A later settlement that counts anew, and what each payer gets back for it."""
+class RestatedBills(AnswerShape):
+    """How many later settlements count anew, wherever they are, and what each payer gets back for
+    them together."""
 
-    settlement_id: UUID
+    settlements: int
     shares: Annotated[
         list[ShareShape], Meta(description="They sum to nothing; less than that is paid more.")
     ]
@@ -372,8 +373,8 @@ class Refunded(AnswerShape):
         list[UUID], Meta(description="Later settlements that counted on it; they stand.")
     ]
     restated: Annotated[
-        list[RestatedBill],
-        Meta(description="Later settlements that count anew; their parts are in `shares`."),
+        RestatedBills | None,
+        Meta(description="Of later settlements that count anew; included in `shares`."),
     ]
     account_balance_fen: int
     accepted_at: datetime

@@ -1,7 +1,7 @@
 """`manage.py tenders`: what payment services owe by name, rules of merchants, lines of credit."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,12 @@ from settlement.selectors.staff import debts_by_name
 from settlement.services.tender import staff
 
 
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ArgumentTypeError("somebody's name is wanted")
+    return text
+
+
 class Command(BaseCommand):
     """For the fund's and the merchant's accountants; amounts are fen."""
 
@@ -23,7 +29,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One act a call."""
-        parser.add_argument("--by", default="manage.py", help="who does it, for the record")
+        parser.add_argument(
+            "--by", type=_name, default="manage.py", help="who does it, for the record"
+        )
         acts = parser.add_subparsers(dest="act", required=True)
         acts.add_parser("debts", help="list what is owed")
         acts.add_parser("paid", help="a debt was paid").add_argument("tender_id", type=UUID)

@@ -20,6 +20,9 @@ from voucher import selectors as members
 
 from .provider import Truth
 
+# The limit of somebody who has no line, where one is asked for by what was shown.
+NO_LINE = -1
+
 
 class LimitBelowUse(Refusal):
     """The member owes more than the new limit."""
@@ -33,6 +36,13 @@ class RepaysTooMuch(Refusal):
 
     code = "credit_repays_too_much"
     text = _("Only ¥%(due)s are due: nothing was booked.")
+
+
+class LineChanged(Refusal):
+    """It is not any more what the person who acts was shown."""
+
+    code = "credit_line_changed"
+    text = _("The line was changed while this page was open: nothing was done. Look again.")
 
 
 class CreditLineMissing(Refusal):
@@ -140,14 +150,19 @@ def _truth(reference: str) -> Truth:
     )
 
 
-def grant(*, member_id: int, limit_fen: int) -> CreditLine:
-    """Open a member's line, or change its limit. Raises LimitBelowUse, and FieldInvalid for a
-    negative limit."""
+def grant(*, member_id: int, limit_fen: int, shown_fen: int | None = None) -> CreditLine:
+    """Open a member's line, or change its limit. `shown_fen` is the limit that whoever decides was
+    shown, `NO_LINE` where there was none; left out, it is not asked for.
+
+    Raises LimitBelowUse, LineChanged, and FieldInvalid for a negative limit.
+    """
     if limit_fen < 0:
         raise FieldInvalid(param="limit_fen", field="limit_fen", problem=_("is negative"))
     with transaction.atomic():
         members.lock_member(member_id=member_id)
         line = CreditLine.objects.filter(pk=member_id).first()
+        if shown_fen is not None and shown_fen != (line.limit_fen if line else NO_LINE):
+            raise LineChanged(param="limit_fen")
         if line is None:
             return CreditLine.objects.create(member_id=member_id, limit_fen=limit_fen)
         if line.used_fen > limit_fen:
@@ -157,10 +172,15 @@ def grant(*, member_id: int, limit_fen: int) -> CreditLine:
     return line
 
 
-def repay(*, member_id: int, amount_fen: int, now: datetime) -> CreditLine:
-    """Pay back what is owed, oldest use first. Only what is captured is due.
+def repay(
+    *, member_id: int, amount_fen: int, now: datetime, shown_fen: int | None = None
+) -> CreditLine:
+    """Pay back what is owed, oldest use first. Only what is captured is due. `shown_fen` is what
+    whoever takes the money was shown as due, so that the same money is not booked from two pages;
+    left out, it is not asked for.
 
-    Raises RepaysTooMuch, CreditLineMissing, and FieldInvalid for an amount that is not positive.
+    Raises RepaysTooMuch, CreditLineMissing, LineChanged, and FieldInvalid for an amount that is not
+    positive.
     """
     if amount_fen <= 0:
         raise FieldInvalid(param="amount_fen", field="amount_fen", problem=_("is not positive"))
@@ -170,7 +190,10 @@ def repay(*, member_id: int, amount_fen: int, now: datetime) -> CreditLine:
             raise CreditLineMissing(param="member")
         uses = CreditUse.objects.filter(member_id=member_id, standing="captured", used_at__lte=now)
         due = [(use, left_to_repay_fen(use)) for use in uses.order_by("used_at", "reference")]
-        if amount_fen > (most_fen := sum(fen for _use, fen in due)):
+        most_fen = sum(fen for _use, fen in due)
+        if shown_fen is not None and shown_fen != most_fen:
+            raise LineChanged(param="amount_fen")
+        if amount_fen > most_fen:
             raise RepaysTooMuch(param="amount_fen", due=yuan(most_fen))
         left_fen = amount_fen
         for use, fen in due:

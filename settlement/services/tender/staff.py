@@ -78,12 +78,12 @@ def set_rule(*, merchant_code: str, capture_failed: str) -> Act:
     return act
 
 
-def set_limit(*, member_number: str, limit_fen: int) -> Act:
-    """Open a member's line of credit, or change its limit."""
+def set_limit(*, member_number: str, limit_fen: int, shown_fen: int | None = None) -> Act:
+    """Open a member's line of credit, or change its limit. See `credit.grant`."""
 
     def act(staff: Staff) -> dict[str, Any]:
         member_id = _member(member_number)
-        line = credit.grant(member_id=member_id, limit_fen=limit_fen)
+        line = credit.grant(member_id=member_id, limit_fen=limit_fen, shown_fen=shown_fen)
         return _written(
             staff, StaffAct.Kind.LIMIT, member_id=member_id, amount_fen=limit_fen
         ) | _line(line)
@@ -91,12 +91,14 @@ def set_limit(*, member_number: str, limit_fen: int) -> Act:
     return act
 
 
-def repayment(*, member_number: str, amount_fen: int) -> Act:
-    """A member pays back what is due."""
+def repayment(*, member_number: str, amount_fen: int, shown_fen: int | None = None) -> Act:
+    """A member pays back what is due. See `credit.repay`."""
 
     def act(staff: Staff) -> dict[str, Any]:
         member_id = _member(member_number)
-        line = credit.repay(member_id=member_id, amount_fen=amount_fen, now=staff.now)
+        line = credit.repay(
+            member_id=member_id, amount_fen=amount_fen, now=staff.now, shown_fen=shown_fen
+        )
         return _written(
             staff, StaffAct.Kind.REPAYMENT, member_id=member_id, amount_fen=amount_fen
         ) | _line(line)
