@@ -113,7 +113,20 @@ def why_not(marker: str) -> str | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Their tests start processes of their own on the database of the run.
+_WITH_PROCESSES = ("faults", "journeys")
+
+
+def _uses_rows(item: pytest.Item) -> bool:
+    """Whether what a test finds may depend on which database the run is on. Pages in a browser have
+    a site of their own, always on the embedded database."""
+    fixtures = getattr(item, "fixturenames", ())
+    asks = {"db", "transactional_db"} & set(fixtures) or item.get_closest_marker("django_db")
+    return bool(asks) or item.path.parent.name in _WITH_PROCESSES
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip, with the reason, what needs something that is absent. Whole deployments, and servers
     that this machine has one of, are used by one test at a time."""
     for item in items:
@@ -122,6 +135,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker in NEEDS:
             if item.get_closest_marker(marker) and (reason := why_not(marker)):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    if os.environ.get("ONLY_ROWS"):
+        # A second run on another database, after a first one that tried everything.
+        apart = [item for item in items if not _uses_rows(item)]
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if _uses_rows(item)]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
