@@ -20,11 +20,13 @@ from settlement.models import (
     RefundShare,
     Scan,
     Settlement,
+    TraceCode,
     Visit,
 )
 from settlement.selectors.coverage import scan_answer
 from settlement.selectors.presence import NotFound, ScanExpired
 from settlement.selectors.rules import compiled_policy
+from settlement.selectors.standing import lines_of
 from voucher import selectors as members
 
 # How long a counter's list reminds of a discharged patient who still owes something.
@@ -72,7 +74,8 @@ def scan(*, scan_id: UUID, terminal: TerminalFacts, now: datetime) -> dict[str, 
 
 
 def settlement(*, settlement_id: UUID, merchant_id: int) -> dict[str, Any]:
-    """A settlement with its state, shares, lines, steps and refunds. Raises NotFound."""
+    """A settlement with its state, shares, lines and what is left of each, steps and refunds.
+    Raises NotFound."""
     row = Settlement.objects.filter(pk=settlement_id, merchant_id=merchant_id).first()
     if row is None:
         raise NotFound(param="settlement_id")
@@ -84,8 +87,11 @@ def settlement_record(
 ) -> dict[str, Any]:
     """A stored settlement, its explanation recomputed from the stored result and its own policy."""
     result = benefits.result_from_dict(row.result)
+    facts = settlement_facts(row, result)
+    left = _left_of_lines(row)
     return {
-        **settlement_facts(row, result),
+        **facts,
+        "lines": [{**line, **left[line["no"]]} for line in facts["lines"]],
         **settlement_standing(row),
         "shares": [{"payer": s.payer, "amount_fen": s.amount_fen} for s in result.shares],
         "explanation": list(
@@ -163,6 +169,26 @@ def settlement_facts(row: Settlement, result: benefits.Result) -> dict[str, Any]
         "engine_version": row.engine_version,
         "trace_hash": row.trace_hash,
         "accepted_at": _moment(row.accepted_at),
+    }
+
+
+def _left_of_lines(row: Settlement) -> dict[int, dict[str, Any]]:
+    """What may still come back of each line, by its number: the quantity as decimal text, the
+    amount (fen), and the whole packs by their codes."""
+    lines = lines_of([row.pk], has_returns=row.refunded_fen > 0)[row.pk]
+    # A pack that came back is forgotten here, and is another settlement's when it is sold again.
+    sold = (
+        set(TraceCode.objects.filter(settlement_id=row.pk).values_list("code", flat=True))
+        if any(line.trace_codes for line in lines)
+        else set()
+    )
+    return {
+        line.no: {
+            "remaining_quantity": money.quantity_text(line.quantity_e4 - line.returned_e4),
+            "remaining_fen": line.remaining_fen,
+            "trace_codes": [code for code in line.trace_codes if code in sold],
+        }
+        for line in lines
     }
 
 

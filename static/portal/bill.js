@@ -2,10 +2,11 @@
 // refund. The same on every counter.
 
 import { explanation, hospitalPayment, lineList, shareList } from "./bill-view.js";
-import { Intent, serverNow } from "./calls.js";
+import { Intent, Refused, serverNow } from "./calls.js";
 import { h, part, say } from "./dom.js";
 import { yuan } from "./money.js";
 import { Outcome } from "./outcome.js";
+import { forgetRefused } from "./refund-refused.js";
 import { Tenders, forgetKept, inYuan, keptQuote, recordOf, showWayBack } from "./tender.js";
 import { payer } from "./words.js";
 
@@ -26,7 +27,11 @@ export class Bill {
     this.refunded = refunded;
     this.locked = locked;
     this.refused = refused;
-    this.outcome = new Outcome(root, { next, refund: (intent, settlement) => this.refund(intent, settlement) });
+    this.outcome = new Outcome(root, {
+      next,
+      refund: (intent, settlement) => this.refund(intent, settlement),
+      tell: (words, kind) => say(this.line, words, kind),
+    });
     this.line = part(root, "state");
     this.button = part(root, "quote");
     this.quote = null;
@@ -196,18 +201,18 @@ export class Bill {
 
   /** Send a refund's intent to its definite end. */
   async refund(intent, settlement) {
+    if (this.busy) return;
     this.#lock(true);
+    forgetRefused(this.root);
     say(this.line, gettext("Refunding…"));
     try {
       const refund = await intent.send({ doubt: this.#doubt });
       say(this.line, "");
-      this.outcome.showRefund(refund, settlement);
+      this.outcome.showRefund(refund);
       this.refunded(refund, settlement);
     } catch (error) {
-      part(this.root, "waiting")?.remove();
-      if (error.code !== "refund_needs_approval") return say(this.line, error.message, "bad");
-      say(this.line, "");
-      this.outcome.showWaiting(error, intent, settlement);
+      const shown = error instanceof Refused && (await this.outcome.showRefused(error, intent, settlement));
+      say(this.line, shown ? "" : error.message, "bad");
     } finally {
       this.#lock(false);
     }

@@ -4,7 +4,9 @@
 import { hospitalPayment, shareList, sums } from "./bill-view.js";
 import { Intent, lookUrl, read, serverNow } from "./calls.js";
 import { dayAndTime, h, part, timeOfDay } from "./dom.js";
-import { yuan } from "./money.js";
+import { left, yuan } from "./money.js";
+import { RefundDialog, partsList } from "./refund-dialog.js";
+import { showRefused } from "./refund-refused.js";
 import { partList, recordOf, showWayBack } from "./tender.js";
 import { state } from "./words.js";
 
@@ -16,11 +18,15 @@ const GOING_BACK = ["returning", "returned"];
 
 export class Outcome {
   /** `next()` starts with the next person, where the page has such a thing; `refund(intent, settlement)`
-   * sends a refund that somebody confirmed. */
-  constructor(root, { next, refund }) {
+   * sends a refund that somebody confirmed; `tell(words, kind)` says something in the page's line. */
+  constructor(root, { next, refund, tell }) {
     this.root = root;
     this.next = next;
     this.refund = refund;
+    this.tell = tell;
+    this.dialog = new RefundDialog(part(root, "refund-dialog"), {
+      send: (body, settlement) => refund(new Intent("refund", body, { lasting: true }), settlement),
+    });
   }
 
   /** Show a settlement; null takes whatever is shown away. */
@@ -43,7 +49,7 @@ export class Outcome {
         settlement.account_balance_fen === undefined
           ? h("p", { class: "muted" }, `${state("accepted")} · ${dayAndTime(settlement.accepted_at)}`)
           : h("p", { class: "muted" }, `${gettext("Left on the account")} ${yuan(settlement.account_balance_fen)}`),
-        settlement.refunded_fen ? h("p", { class: "tag warn" }, `${gettext("Refunded")} ${yuan(settlement.refunded_fen)}`) : null,
+        settlement.refunded_fen ? h("p", { class: "tag warn" }, refundedWords(settlement)) : null,
         status,
         h(
           "div",
@@ -126,61 +132,39 @@ export class Outcome {
     }
   }
 
-  #askRefund(settlement) {
-    const dialog = part(this.root, "refund-dialog");
-    const form = dialog.querySelector("form");
-    part(dialog, "amount").textContent = yuan(left(settlement));
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      const reasonText = form.elements.reason.value.trim();
-      if (!reasonText) return form.elements.reason.focus();
-      dialog.close();
-      const body = { settlement_id: settlement.settlement_id, reason: reasonText };
-      this.refund(new Intent("refund", body, { lasting: true }), settlement);
-    };
-    part(dialog, "cancel").onclick = () => dialog.close();
-    dialog.showModal();
+  async #askRefund(settlement) {
+    try {
+      await this.dialog.open(settlement.settlement_id);
+    } catch (error) {
+      this.tell(error.message, "bad");
+    }
   }
 
-  /** The fund has to decide first: until when, and how to go on. What is sent again is the same. */
-  showWaiting(refused, intent, settlement) {
-    const { approval_id: number, since } = refused.problem;
-    const heading = h("h2", { tabindex: "-1" }, gettext("The refund waits for the fund"));
-    const again = () => this.refund(new Intent("refund", JSON.parse(intent.text), { lasting: true }), settlement);
-    part(this.root, "result").append(
-      h(
-        "div",
-        { class: "card waiting-card", "data-part": "waiting" },
-        heading,
-        h("p", {}, refused.message),
-        h("p", { class: "small muted" }, interpolate(gettext("Waiting since %s. Last asked at %s."), [dayAndTime(since), timeOfDay(serverNow())])),
-        h("p", { class: "small muted whole-number" }, `${gettext("Number of the approval")} ${number}`),
-        h(
-          "div",
-          { class: "actions" },
-          h("button", { type: "button", "data-part": "again", onclick: again }, gettext("Send the refund again")),
-          location.pathname === RETURNS
-            ? null
-            : h("a", { class: "slip-link", "data-part": "later", href: laterUrl(intent) }, gettext("To send it later: this address")),
-        ),
-      ),
+  /**
+   * Show why a refund was refused, where there is more to it than words: at the field of the dialog, or
+   * as what to do next. Answers whether it was shown.
+   */
+  async showRefused(error, intent, settlement) {
+    return (
+      (await showRefused(this.root, error, intent, { settlement, refund: this.refund })) ||
+      (await this.dialog.blame(error, JSON.parse(intent.text)))
     );
-    heading.focus({ preventScroll: true });
-    part(this.root, "waiting").scrollIntoView({ block: "nearest" });
   }
 
-  /** Show a refund, of a settlement that is at hand or null. */
-  showRefund(refund, settlement) {
+  /** Show a refund. What it was a part of is read anew: what is left of that may come back as well. */
+  showRefund(refund) {
     clearTimeout(this.watching);
     part(this.root, "ask").hidden = true;
     const heading = h("h2", { tabindex: "-1" }, gettext("Refunded"));
+    const some = refund.remaining_fen > 0;
     part(this.root, "result").replaceChildren(
       h(
         "div",
         { class: "card refunded-card", "data-refund": refund.refund_id },
         heading,
         h("p", { class: "figure" }, yuan(refund.total_fen)),
-        h("p", { "data-part": "refund-words" }, gettext("Each payer gets its part back; hand back the cash.")),
+        h("div", { "data-part": "refund-rows" }),
+        h("p", { "data-part": "refund-words" }, backWords(refund)),
         refund.restated
           ? h(
               "p",
@@ -190,35 +174,48 @@ export class Outcome {
           : null,
         shareList({ ...refund, ...sums(refund) }),
         h("div", { "data-part": "refund-ways" }),
-        this.next
+        some ? h("p", { class: "total", "data-part": "remaining" }, h("span", {}, gettext("Left of the settlement")), h("span", {}, yuan(refund.remaining_fen))) : null,
+        this.next || some
           ? h(
               "div",
               { class: "actions" },
-              h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person")),
+              this.next
+                ? h("button", { type: "button", class: "big", "data-part": "next", onclick: this.next }, gettext("Next person"))
+                : null,
+              some
+                ? h("button", { type: "button", class: "danger", "data-part": "refund", onclick: () => this.#askRefund(refund) }, gettext("Return more"))
+                : null,
             )
           : null,
       ),
     );
     heading.focus({ preventScroll: true });
-    this.#refundWays(refund, settlement, part(this.root, "refund-ways"));
+    this.#refundWays(refund, part(this.root, "refund-rows"), part(this.root, "refund-ways"));
   }
 
-  /** Where the cash part had been paid in another way than cash, what goes back which way. */
-  async #refundWays(refund, settlement, place) {
+  /** Which lines a part was; and where the cash part had been paid in another way than cash, what goes
+   * back which way. */
+  async #refundWays(refund, rows, ways) {
     try {
-      const whole = settlement ?? (await read(lookUrl("settlement", { settlement_id: refund.settlement_id })));
+      const whole = await read(lookUrl("settlement", { settlement_id: refund.settlement_id }));
+      if (refund.total_fen !== whole.total_fen) rows.replaceChildren(partsList(refund.lines, whole));
       if (!whole.quote_id) return;
-      const some = await showWayBack(place, whole.quote_id, { refundId: refund.refund_id });
-      if (some) part(this.root, "refund-words").textContent = gettext("Each payer gets its part back.");
+      const some = await showWayBack(ways, whole.quote_id, { refundId: refund.refund_id });
+      if (some && ways.isConnected) part(this.root, "refund-words").textContent = gettext("Each payer gets its part back.");
     } catch (error) {
-      place.replaceChildren(h("p", { class: "note warn" }, error.message));
+      ways.replaceChildren(h("p", { class: "note warn" }, error.message));
     }
   }
 }
 
-/** Where the settlement of a refund's intent is found again. */
-const RETURNS = "/counter/returns/";
-const laterUrl = (intent) => `${RETURNS}?settlement=${JSON.parse(intent.text).settlement_id}`;
+/** What the till does with the cash part: it hands it back, or takes it where the rest is dearer. */
+function backWords(refund) {
+  const { cash_fen: cash } = sums(refund);
+  if (cash < 0) return interpolate(gettext("What remains costs more: take %s in cash."), [yuan(-cash)]);
+  return cash ? gettext("Each payer gets its part back; hand back the cash.") : gettext("Each payer gets its part back.");
+}
 
-/** What is left of a settlement, in fen; one that was just made has nothing returned yet. */
-const left = (settlement) => settlement.total_fen - (settlement.refunded_fen ?? 0);
+function refundedWords(settlement) {
+  const words = `${gettext("Refunded")} ${yuan(settlement.refunded_fen)}`;
+  return left(settlement) ? `${words} · ${gettext("Left")} ${yuan(left(settlement))}` : words;
+}

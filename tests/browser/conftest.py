@@ -1,5 +1,6 @@
 """A site, a Chromium, and pages whose every console error and policy violation fails the test."""
 
+import json
 import os
 import signal
 import socket
@@ -32,10 +33,11 @@ DESKTOP = {"width": 1280, "height": 800}
 
 @dataclass(frozen=True)
 class Site:
-    """A running site and the number of a prescription in it."""
+    """A running site, the number of a prescription in it, and those of sales by name."""
 
     url: str
     prescription: str
+    sales: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         assert "ready" in told, f"the site did not start: see {log.name}"
         url = f"http://127.0.0.1:{port}"
         _wait_until_answering(url)
-        yield Site(url, told["prescription"])
+        yield Site(url, told["prescription"], json.loads(told["sales"]))
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:

@@ -5,6 +5,7 @@ behind the real web server, with the posting sweep beside it. Prints "ready" on 
 once the data is there.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ def prepare() -> None:
     from merchants import services as merchants
     from portal.roles import FUND_GROUP
     from settlement.services.tender import credit
+    from tests.browser import sales
     from tests.world import World
 
     call_command("migrate", verbosity=0)
@@ -56,6 +58,7 @@ def prepare() -> None:
     _more_rules()
     _returns_that_wait(world)
     print(f"prescription {prescription}", flush=True)
+    print(f"sales {json.dumps(sales.made(world, PASSWORD))}", flush=True)
 
 
 def _more_rules() -> None:

@@ -67,6 +67,34 @@ def test_the_page_acts_as_the_merchant_s_page_terminal(
     assert scan(client, world).json()["code"] == "terminal_revoked"
 
 
+def test_a_part_comes_back_by_the_page_and_the_rest_is_told(
+    signed_in: Callable[[str], Client], world: World
+) -> None:
+    client = signed_in("pharmacist")
+    bill = {
+        "scan_id": scan(client, world).json()["scan_id"],
+        "benefit_kind": "pharmacy_account",
+        "lines": [line("A4", "3", "18.6", trace_codes=["81-1", "81-2", "81-3"])],
+    }
+    quote = ask(client, "quote", bill).json()
+    confirm = {"quote_id": quote["quote_id"], "cash_fen": quote["cash_fen"]}
+    number = ask(client, "settle", confirm).json()["settlement_id"]
+    part = {"no": 1, "quantity": "1", "trace_codes": ["81-2"]}
+    wish = {"settlement_id": number, "reason": "顾客退货", "lines": [part]}
+    unnamed = {**wish, "lines": [{"no": 1, "quantity": "1"}]}
+    refused = ask(client, "refund", unnamed)
+    # The page shows it at the field: where, and what, without the name that the API has for it.
+    assert (refused.status_code, refused.json()["param"]) == (422, "lines[0].trace_codes")
+    assert refused.json()["detail"] == f"lines[0].trace_codes: {refused.json()['problem']}"
+    first = ask(client, "refund", wish, key="one-part")
+    again = ask(client, "refund", wish, key="one-part")
+    assert (first.status_code, again.content) == (201, first.content)
+    record = client.get(f"/counter/look/settlement?settlement_id={number}").json()
+    (left,) = record["lines"]
+    assert (left["remaining_quantity"], left["remaining_fen"]) == ("2", 3_720)
+    assert left["trace_codes"] == ["81-1", "81-3"]
+
+
 def test_a_refusal_comes_as_the_api_s_problem(
     signed_in: Callable[[str], Client], world: World
 ) -> None:

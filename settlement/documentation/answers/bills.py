@@ -165,6 +165,19 @@ class SettledLine(AnswerShape):
     reason: str | None
 
 
+class RecordedLine(SettledLine):
+    """A line of a stored settlement, with what may still come back of it."""
+
+    remaining_quantity: Annotated[str, Meta(description="Less what came back; 0 when all did.")]
+    remaining_fen: Annotated[
+        int, Meta(description="Less what came back, with goods and without; 0 when all did.")
+    ]
+    trace_codes: Annotated[
+        list[str],
+        Meta(description="The whole packs that have not come back. A part names its own of them."),
+    ]
+
+
 class SettlementFacts(AnswerShape):
     """What acceptance fixed for good."""
 
@@ -219,7 +232,7 @@ class SettlementRecord(SettlementFacts):
     refunds: list[RefundRecord]
     restated: list[RestatedRecord]
     shares: list[ShareShape]
-    lines: list[SettledLine]
+    lines: list[RecordedLine]
     explanation: Texts
 
 
