@@ -20,7 +20,6 @@ from settlement.models import (
     RefundShare,
     Scan,
     Settlement,
-    TraceCode,
     Visit,
 )
 from settlement.selectors.coverage import scan_answer
@@ -175,20 +174,13 @@ def settlement_facts(row: Settlement, result: benefits.Result) -> dict[str, Any]
 def _left_of_lines(row: Settlement) -> dict[int, dict[str, Any]]:
     """What may still come back of each line, by its number: the quantity as decimal text, the
     amount (fen), and the whole packs by their codes."""
-    lines = lines_of([row.pk], has_returns=row.refunded_fen > 0)[row.pk]
-    # A pack that came back is forgotten here, and is another settlement's when it is sold again.
-    sold = (
-        set(TraceCode.objects.filter(settlement_id=row.pk).values_list("code", flat=True))
-        if any(line.trace_codes for line in lines)
-        else set()
-    )
     return {
         line.no: {
             "remaining_quantity": money.quantity_text(line.quantity_e4 - line.returned_e4),
             "remaining_fen": line.remaining_fen,
-            "trace_codes": [code for code in line.trace_codes if code in sold],
+            "trace_codes": list(line.trace_codes),
         }
-        for line in lines
+        for line in lines_of([row.pk], has_returns=row.refunded_fen > 0)[row.pk]
     }
 
 

@@ -29,8 +29,10 @@ class StandingLine:
     # Of amounts that came back without a quantity.
     returned_fen: int
     prescription: str
-    # Whole packs only: of a split pack the code says nothing about what is left.
+    # Whole packs that have not come back: of a split pack the code says nothing about what is left.
     trace_codes: tuple[str, ...]
+    # Each piece has a pack and a code of its own.
+    piece_by_piece: bool
 
     @property
     def remaining_fen(self) -> int:
@@ -193,6 +195,7 @@ def lines_of(
             beside = 0 if quantity_e4 else amount_fen
             returned[line_id] = (so_far[0] + quantity_e4, so_far[1] + beside)
     found: dict[UUID, list[StandingLine]] = {identifier: [] for identifier in settlement_ids}
+    sold = _sold(settlement_ids) if has_returns else set()
     for row in sql.fetch(
         "SELECT l.id, l.national_code, l.amount_fen, l.quantity, l.prescription_number,"
         " l.split_pack, l.trace_codes, l.settlement_id FROM settlement_line l"
@@ -202,16 +205,34 @@ def lines_of(
         kinds=(*(None,) * 5, "bool", None, "uuid"),
     ):
         lines = found[row[7]]
+        quantity_e4 = money.quantity_units(row[3])
+        codes = () if row[5] else tuple(msgspec.json.decode(row[6]))
         lines.append(
             StandingLine(
                 len(lines) + 1,
                 row[0],
                 row[1],
                 row[2],
-                money.quantity_units(row[3]),
+                quantity_e4,
                 *returned.get(row[0], (0, 0)),
                 prescription=row[4],
-                trace_codes=() if row[5] else tuple(msgspec.json.decode(row[6])),
+                trace_codes=tuple(
+                    code for code in codes if not has_returns or (row[7], code) in sold
+                ),
+                piece_by_piece=len(codes) * 10_000 == quantity_e4,
             )
         )
     return {identifier: tuple(lines) for identifier, lines in found.items()}
+
+
+def _sold(settlement_ids: Collection[UUID]) -> set[tuple[Any, ...]]:
+    """Settlement and code of every pack that is out. One that came back is forgotten here, and is
+    another settlement's when it is sold again."""
+    return set(
+        sql.fetch(
+            f"SELECT settlement_id, code FROM settlement_tracecode"
+            f" WHERE {sql.among('settlement_id')}",
+            (sql.values(settlement_ids),),
+            kinds=("uuid", None),
+        )
+    )

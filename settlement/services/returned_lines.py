@@ -107,6 +107,8 @@ def _codes(
         problem = _("an amount without goods brings no pack back")
     elif line.trace_codes and quantity_e4 and not is_rest and not named:
         problem = _("name the packs that come back")
+    elif line.piece_by_piece and quantity_e4 and not is_rest and len(named) * 10_000 != quantity_e4:
+        problem = _("name as many packs as come back")
     if problem is not None:
         field_ = f"{where}.trace_codes"
         raise FieldInvalid(param=field_, field=field_, problem=problem)

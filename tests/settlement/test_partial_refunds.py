@@ -124,8 +124,12 @@ def test_packs_that_come_back_in_part_are_named_and_may_be_sold_again(
     settled = sale(world, till, line("A1", "3", "25", prescription=number, trace_codes=packs))
     unnamed = return_lines(till, settled, {"no": 1, "quantity": "1"})
     assert (unnamed["code"], unnamed["param"]) == ("field_invalid", "lines[0].trace_codes")
+    two = return_lines(till, settled, {"no": 1, "quantity": "1", "trace_codes": packs[1:]})
+    assert (two["code"], two["param"]) == ("field_invalid", "lines[0].trace_codes")
     back = return_lines(till, settled, {"no": 1, "quantity": "1", "trace_codes": packs[1:2]})
     assert back.status == 201, back.text
+    again = return_lines(till, settled, {"no": 1, "quantity": "1", "trace_codes": packs[1:2]})
+    assert (again["code"], again["param"]) == ("field_invalid", "lines[0].trace_codes")
     assert set(TraceCode.objects.values_list("code", flat=True)) == {packs[0], packs[2]}
     assert PrescriptionLine.objects.get().filled_e4 == 20_000
     again = line("A1", "1", "25", prescription=number, trace_codes=packs[1:2])

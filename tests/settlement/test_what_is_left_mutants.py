@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from settlement.models import TraceCode
-from settlement.selectors import records
+from settlement.selectors import records, standing
 from settlement.selectors.standing import StandingLine
 from settlement.services import returned_lines, returning
 from tests.settlement import test_what_is_left as checks
@@ -43,22 +43,21 @@ def quantities_are_forgotten(patch: Patch) -> None:
 
 
 def every_pack_ever_sold_is_told(patch: Patch) -> None:
-    class Everything:
-        def filter(self, **_: Any) -> Any:
-            return self
-
-        def values_list(self, *_: Any, **__: Any) -> list[str]:
-            return checks.PACKS
-
-    patch.setattr(records, "TraceCode", type("Codes", (), {"objects": Everything()}))
+    patch.setattr(
+        standing, "_sold", lambda ids: {(name, code) for name in ids for code in checks.PACKS}
+    )
 
 
 def packs_of_other_settlements_are_told(patch: Patch) -> None:
-    class Anybodys:
-        def filter(self, **_: Any) -> Any:
-            return TraceCode.objects.all()
-
-    patch.setattr(records, "TraceCode", type("Codes", (), {"objects": Anybodys()}))
+    patch.setattr(
+        standing,
+        "_sold",
+        lambda ids: {
+            (name, code)
+            for name in ids
+            for code in TraceCode.objects.values_list("code", flat=True)
+        },
+    )
 
 
 def split_packs_are_whole(patch: Patch) -> None:
