@@ -20,21 +20,32 @@ class Later:
     # The insured one, whose funds paid.
     area_code: str
     bill: StandingBill
+    # Of a bill of another benefit year, the stay that it goes on with: only what is counted for the
+    # stay itself was carried over. Empty for one of the same year.
+    stay: str = ""
+
+    def found_of(self, moved: Mapping[str, int]) -> dict[str, int]:
+        """Of what is moved, what this one found when it was worked out."""
+        return {name: fen for name, fen in moved.items() if self.stay in name}
 
     def counted_on(self, moved: Mapping[str, int]) -> bool:
         """Whether it was worked out from an accumulator that is moved."""
-        return any(moved.get(name) for name in year_before(self.bill.result))
+        found = self.found_of(moved)
+        return any(found.get(name) for name in year_before(self.bill.result))
 
 
 def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...]:
-    """Those that stand, in the order in which they were settled; of more than `limit` the first."""
+    """Those of the year that stand, and those of the same stay in another year, in the order in
+    which they were settled; of more than `limit` the first."""
     rows = sql.fetch(
-        "SELECT id, policy_id, inputs, result, area_code, refunded_fen FROM settlement_settlement"
-        " WHERE member_id = %s AND benefit_year = %s AND member_seq > %s"
+        "SELECT id, policy_id, inputs, result, area_code, refunded_fen, benefit_year"
+        " FROM settlement_settlement WHERE member_id = %s AND member_seq > %s"
+        " AND (benefit_year = %s"
+        " OR visit_id = (SELECT visit_id FROM settlement_settlement WHERE id = %s))"
         " AND refunded_fen < total_fen ORDER BY member_seq"
         + ("" if limit is None else f" LIMIT {limit:d}"),
-        (found.member_id, found.benefit_year, found.member_seq),
-        kinds=("uuid", *(None,) * 5),
+        (found.member_id, found.member_seq, found.benefit_year, found.settlement_id),
+        kinds=("uuid", *(None,) * 6),
     )
     if not rows:
         return ()
@@ -42,7 +53,7 @@ def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...
     in_part = [row[0] for row in rows if row[5]]
     lines = lines_of(in_part, has_returns=True) if in_part else {}
     later = []
-    for identifier, policy_id, inputs_json, result_json, area_code, refunded_fen in rows:
+    for identifier, policy_id, inputs_json, result_json, area_code, refunded_fen, year in rows:
         inputs = msgspec.json.decode(inputs_json)
         bill = bill_of(
             compiled_policy(policy_id),
@@ -53,8 +64,11 @@ def later_settlements(found: Standing, *, limit: int | None) -> tuple[Later, ...
             if refunded_fen
             else None,
         )
-        if bill is not None and bill.result.reads_year_to_date:
-            later.append(Later(identifier, area_code, bill))
+        if bill is None or not bill.result.reads_year_to_date:
+            continue
+        stay = "" if year == found.benefit_year else bill.settled.inputs["bill"].stay
+        if stay or year == found.benefit_year:
+            later.append(Later(identifier, area_code, bill, stay))
     return tuple(later)
 
 

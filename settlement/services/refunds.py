@@ -242,8 +242,9 @@ def _later(
             raise _last_first(counted_on[-1])
         return [], ()
     if rule == "restate":
-        # The funds of another area are not for this one's rules to move: its bills stand.
-        own = [each for each in later if _is_of(found.area_code, each)]
+        # The funds of another area are not for this one's rules to move, nor is another year for a
+        # return of this one: those bills stand.
+        own = [each for each in later if _is_of(found.area_code, each) and not each.stay]
         restated = _restated(own, moved=moved, account_fen=account_fen)
         later = tuple(each for each in later if each not in own)
     else:
@@ -282,7 +283,9 @@ def _last_first(later: Later) -> RefundLastFirst:
 
 def _would_differ(later: Later, moved: Mapping[str, int], account_fen: int) -> bool:
     try:
-        (result,) = restated_after([later.bill], moved=moved, account_fen=account_fen)
+        (result,) = restated_after(
+            [later.bill], moved=later.found_of(moved), account_fen=account_fen
+        )
     except benefits.BenefitsError:
         return True
     return result is not None and concerns(later.bill, result)

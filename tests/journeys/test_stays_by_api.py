@@ -13,7 +13,7 @@ import pytest
 from settlement import benefits
 from settlement.models import Settlement, YearToDate
 from settlement.selectors.rules import compiled_policy
-from tests.city import City, item, load_policy, paid, today
+from tests.city import POLICIES, City, item, load_policy, paid, today
 from tests.ledger_checks import assert_sound, balances
 from tests.world import Reply, Till
 from voucher.models import Member
@@ -118,6 +118,44 @@ def test_a_stay_over_the_years_end_is_one_admission_in_two_years(city: City) -> 
         assert (
             YearToDate.objects.get(member=member, benefit_year=2026).amounts[deductible] == 50_000
         )
+        city.world.post_everything()
+        assert_sound(opening=opening)
+
+
+@pytest.mark.parametrize("rule", ["stand", "last_first", "restate"])
+def test_an_interim_bill_that_comes_back_after_the_years_end_does_not_forget_the_final_one(
+    db: None, rule: str
+) -> None:
+    (path,) = POLICIES.glob("350500-*.toml")
+    with today(2026, 12, 20):
+        city = City.made("350500", text=f'refund_with_later = "{rule}"\n{path.read_text()}')
+        member = city.person(1, balance_fen=0)
+        opening = balances()
+        till = city.hospital_till()
+        stay = city.visit(till, member, kind="inpatient")
+        city.fees(till, stay, item("XA01", 500))
+        interim = settle(city, till, member, stay)
+    with today(2027, 1, 3):
+        # Of the year of the final bill, and of no stay: nothing to it.
+        other = city.visit(till, member, kind="outpatient")
+        city.fees(till, other, item("XA01", 100))
+        till.post("settlements", {"visit_id": other, "benefit_kind": "outpatient"})
+        city.fees(till, stay, item("XA01", 1_300), service_date="2027-01-01")
+        city.discharge(till, stay)
+        final = settle(city, till, member, stay)
+        assert (interim["benefit_year"], final["benefit_year"]) == (2026, 2027)
+        back = {"settlement_id": interim["settlement_id"], "reason": "returned"}
+        reply = till.post("refunds", back)
+        if rule == "last_first":
+            assert (reply["code"], reply["settlement_id"]) == (
+                "refund_last_first",
+                final["settlement_id"],
+            )
+        else:
+            # Its year is not this return's to restate: it stands, and is named.
+            assert paid(reply) == {"cash": 50_000}
+            assert reply["would_differ"] == [final["settlement_id"]]
+            assert reply["restated"] is None
         city.world.post_everything()
         assert_sound(opening=opening)
 
