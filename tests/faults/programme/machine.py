@@ -23,7 +23,7 @@ FIRST_S = 120
 TOLD = re.compile(r"^\.?(under|rules|pairs|not reached|refusals): .*$", re.MULTILINE)
 
 
-def _begin(stage: Stage) -> subprocess.Popen[bytes]:
+def _begin(stage: Stage, *, seed: int) -> subprocess.Popen[bytes]:
     postgres = PrivatePostgres(stage.folder / "machine-postgres")
     stage.ends.callback(postgres.stop)
     postgres.make()
@@ -34,25 +34,19 @@ def _begin(stage: Stage) -> subprocess.Popen[bytes]:
     process = spawn(
         [
             # Where the faults want the processor, they come first.
-            "nice", sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "--show-capture=no",
-            "tests/machine/test_machine.py", "-k", "model_says",
+            "nice", sys.executable, "-m", "tests.machine",
+            "--sequences", str(FULL if stage.full else SMALL), "--seed", str(seed),
         ],
         log=stage.folder / "machine.log",
         environment={
             **environment,
             "DATABASE_URL": postgres.url(),
             "VAR_DIR": str(stage.folder / "machine"),
-            "MACHINE_SERVICES": str(FULL if stage.full else SMALL),
         },
         folder=ROOT,
     )  # fmt: skip
     stage.ends.callback(end, process)
     return process
-
-
-def begin_ahead(stage: Stage) -> None:
-    """It needs nothing of the others."""
-    stage.begun["machine"] = _begin(stage)
 
 
 def sequences(log: Path) -> tuple[int, list[str]]:
@@ -67,11 +61,10 @@ def sequences(log: Path) -> tuple[int, list[str]]:
     "random sequences on the services beside the model",
     small=SMALL,
     full=FULL,
-    ahead=begin_ahead,
 )
 def machine(stage: Stage, stroke: Stroke) -> None:
     """The product answers as the model does, and ends every step with the same money."""
-    process = stage.begun.pop("machine", None) or _begin(stage)
+    process = _begin(stage, seed=stroke.chance.randrange(10**6))
     try:
         status = process.wait(FIRST_S + EACH_S * stroke.number)
     finally:
