@@ -579,6 +579,22 @@ def test_a_refund_after_a_debt_was_repaid_is_handed_out(
     assert (refund["state"], refund["by_hand"], refund["amount_fen"]) == ("returned", True, 18_000)
 
 
+def test_what_goes_back_after_a_repayment_leaves_nothing_of_the_debt_on_the_books(
+    world: World, till: Till, now: datetime
+) -> None:
+    refuses_capture(world, till)
+    run_out(now)
+    debts.repay(tender_id=Tender.objects.get(state="debt").pk, who="staff", now=now)
+    settlement_id = str(Settlement.objects.get().pk)
+    till.post("refunds", {"settlement_id": settlement_id, "reason": "x"})
+    # A service that never took it says that it went back, before the repayment is posted.
+    TenderRefund.objects.filter(tender__kind="wechat").update(
+        returned_at=now + timedelta(seconds=1), by_hand=False, due_at=None
+    )
+    run_out(now)
+    assert debt_on_the_books() == {}
+
+
 @pytest.fixture
 def reversing(world: World) -> None:
     TenderRule.objects.create(merchant=world.pharmacy, capture_failed="reverse")

@@ -76,11 +76,14 @@ def repaid(subjects: Sequence[UUID], now: datetime) -> list[DebtTransaction]:
 
 
 def outstanding_fen(tender: Tender) -> int:
-    """What is owed of a debt, or was when it was repaid: refunds after that are handed out."""
+    """What is owed of a debt, or was when it was repaid, whatever went back since: this is asked
+    again when the repayment is posted, which may be later."""
     relieved_fen = sum(
         row.amount_fen
         for row in tender.refunds.all()
-        if row.returned_at is not None and not row.by_hand
+        if row.returned_at is not None
+        and not row.by_hand
+        and (tender.state == "debt" or row.returned_at <= tender.changed_at)
     )
     return tender.amount_fen - relieved_fen
 
