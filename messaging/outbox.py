@@ -238,8 +238,10 @@ def _hold(rows: Sequence[_Row], *, now: datetime) -> list[_Row]:
     """Lock those of the rows that are still marked by this call."""
     if not rows:
         return []
-    # What another worker holds has another mark by then; waiting for it would be for nothing.
-    lock = " FOR UPDATE SKIP LOCKED" if sql.for_update() else ""
+    # Not skipped: a worker that looked for work at the moment these were marked may hold them for
+    # the rest of its look, though it leaves them alone. Nobody holds them for longer without a mark
+    # of its own, which is committed before the work and then is not ours.
+    lock = " FOR UPDATE" if sql.for_update() else ""
     held = {
         identifier
         for (identifier,) in sql.fetch(

@@ -135,6 +135,19 @@ def _waits_for_a_lock(backend: list[int], ended: threading.Event) -> bool:
     raise AssertionError("the second neither waited nor ended")
 
 
+def until_somebody_waits(ended: threading.Event) -> None:
+    """Come back when any session of this database waits for a lock, or everything has ended."""
+    deadline = time.monotonic() + TOO_LONG_S
+    while time.monotonic() < deadline and not ended.wait(0.01):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone():
+                return
+
+
 @contextmanager
 def member_locked(member_id: int) -> Iterator[None]:
     """Somebody else holds the member's lock as long as this lasts."""

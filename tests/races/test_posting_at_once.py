@@ -1,16 +1,24 @@
 """Several posting workers at one moment: nothing twice, nothing skipped, nobody waiting."""
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from messaging.models import OutboxEntry
 from settlement.models import LedgerTransaction, Settlement
 from settlement.services.posting import post_due
 from settlement.sweep import post_all
 from tests.ledger_checks import assert_sound
-from tests.races.rivals import at_once, between_statements, forced, lose_connection
+from tests.races.rivals import (
+    TOO_LONG_S,
+    at_once,
+    between_statements,
+    forced,
+    lose_connection,
+    until_somebody_waits,
+)
 from tests.world import Till, World, line
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -37,6 +45,37 @@ def test_four_workers_at_once_post_everything_once(world: World, opening: dict[i
     assert sum(done) + post_all(clock=now, batch=7) == 100
     assert_sound(opening=opening)
     assert LedgerTransaction.objects.count() == 100
+
+
+def test_a_batch_that_another_worker_only_looked_at_is_worked(
+    world: World, opening: dict[int, int]
+) -> None:
+    sell(world, world.till(), 6)
+    locked, ended = threading.Event(), threading.Event()
+
+    def look() -> None:
+        # PostgreSQL locks a row before it sees that it was marked meanwhile, and until the commit.
+        try:
+            with transaction.atomic():
+                list(OutboxEntry.objects.select_for_update())
+                locked.set()
+                until_somebody_waits(ended)
+        finally:
+            connection.close()
+
+    rival = threading.Thread(target=look)
+
+    def between_mark_and_work(statement: str) -> None:
+        if "begun_at = %s ORDER BY id" in statement and not locked.is_set():
+            rival.start()
+            assert locked.wait(TOO_LONG_S)
+
+    with between_statements(between_mark_and_work):
+        done = post_due(now=now(), limit=6)
+    ended.set()
+    rival.join()
+    assert done == 6
+    assert_sound(opening=opening)
 
 
 def test_a_second_worker_takes_other_rows_and_does_not_wait(
