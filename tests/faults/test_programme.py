@@ -204,9 +204,12 @@ def test_a_need_is_there_or_says_why_not(name: str) -> None:
     assert needs.NEEDS[name]() is None or needs.lacking([name])
 
 
-def test_sequences_of_the_machine_are_counted_from_what_it_tells(tmp_path: Path) -> None:
+def test_sequences_of_the_machine_are_counted_where_they_ended_well(tmp_path: Path) -> None:
     log = tmp_path / "machine.log"
-    log.write_text('{"at": "x"}\n.under: last_first 2, restate 3, stand 1\nrules: quote 4\n.\n')
-    assert sequences(log) == (6, ["under: last_first 2, restate 3, stand 1", "rules: quote 4"])
+    log.write_text(
+        "seed 7: 256 sequences\nseed 8: 256 sequences PART\nseed 9: 4 sequences\n"
+        "under: last_first 2, restate 3, stand 1\nrules: quote 4\n"
+    )
+    assert sequences(log) == (260, ["under: last_first 2, restate 3, stand 1", "rules: quote 4"])
     log.write_text("it broke at once\n")
     assert sequences(log) == (0, [])

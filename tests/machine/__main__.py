@@ -1,8 +1,9 @@
 """The machine on the services at length: `python -m tests.machine --sequences 4096 --seed 7`.
 
 In chunks, each a run of the suite's own test with a seed and a database transaction of its own: a
-transaction of thousands of sequences would grow slower with each. On the database that DATABASE_URL
-names. Prints which rules and pairs of rules were reached by all of them together.
+transaction of thousands of sequences would grow slower with each. As many at a time as there are
+processors, each lane of them with a test database beside the one that DATABASE_URL names. Prints
+which rules and pairs of rules were reached by all of them together.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 from tests.machine.rules import MoneyMachine, report
 
@@ -21,41 +24,69 @@ ROOT = Path(__file__).parents[2]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the chunks one after the other. Answers 1 at the first one in which the two part."""
+    """Run the chunks. Answers 1 when product and model part in any of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.machine")
     parser.add_argument("--sequences", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(arguments)
+    chunks = [
+        (asked.seed + place, min(CHUNK, asked.sequences - first))
+        for place, first in enumerate(range(0, asked.sequences, CHUNK))
+    ]
+    lanes: SimpleQueue[str] = SimpleQueue()
+    for lane in range(os.cpu_count() or 1):
+        lanes.put(str(lane))
     whole: dict[str, Counter[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="machine-") as folder:
-        told = Path(folder) / "told.json"
-        for place, first in enumerate(range(0, asked.sequences, CHUNK)):
-            seed = asked.seed + place
-            size = min(CHUNK, asked.sequences - first)
-            if code := _chunk(size, seed=seed, told=told):
-                print(f"product and model part at seed {seed}, {size} sequences", flush=True)
-                return code
-            for name, counts in json.loads(told.read_text()).items():
+    parted = False
+    with (
+        tempfile.TemporaryDirectory(prefix="machine-") as folder,
+        ThreadPoolExecutor(lanes.qsize()) as pool,
+    ):
+        for (seed, size), told in zip(
+            chunks, pool.map(lambda chunk: _chunk(*chunk, Path(folder), lanes), chunks), strict=True
+        ):
+            print(f"seed {seed}: {size} sequences{'' if told else ' PART'}", flush=True)
+            parted = parted or not told
+            for name, counts in (told or {}).items():
                 whole.setdefault(name, Counter()).update(counts)
+    if parted:
+        return 1
     print("\n".join(report(together(whole))))
     return 0
 
 
-def _chunk(size: int, *, seed: int, told: Path) -> int:
-    return subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-n", "0", "--show-capture=no",
-            "tests/machine/test_machine.py", "-k", "model_says",
-        ],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "MACHINE_SERVICES": str(size),
-            "MACHINE_SEED": str(seed),
-            "MACHINE_TOLD": str(told),
-        },
-        check=False,
-    ).returncode  # fmt: skip
+def _chunk(
+    seed: int, size: int, folder: Path, lanes: SimpleQueue[str]
+) -> dict[str, dict[str, int]] | None:
+    """What was reached by so many sequences of a seed; None where the two part."""
+    lane = lanes.get()
+    told = folder / f"{seed}.json"
+    database = os.environ.get("DATABASE_URL", "")
+    try:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pytest", "-q", "-n", "0", "--show-capture=no",
+                "tests/machine/test_machine.py", "-k", "model_says",
+            ],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **({"DATABASE_URL": f"{database}_{lane}"} if database else {}),
+                "MACHINE_SERVICES": str(size),
+                "MACHINE_SEED": str(seed),
+                "MACHINE_TOLD": str(told),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )  # fmt: skip
+    finally:
+        lanes.put(lane)
+    if done.returncode:
+        print(done.stdout.decode(errors="replace"), flush=True)
+        return None
+    found: dict[str, dict[str, int]] = json.loads(told.read_text())
+    return found
 
 
 def counted(machine: type[MoneyMachine]) -> dict[str, dict[str, int]]:

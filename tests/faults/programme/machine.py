@@ -19,8 +19,9 @@ FULL = 4_096
 # Seconds that a sequence may take with everything else at work, and those of the beginning.
 EACH_S = 5
 FIRST_S = 120
-# What the machine prints of itself.
-TOLD = re.compile(r"^\.?(under|rules|pairs|not reached|refusals): .*$", re.MULTILINE)
+# What the machine prints of itself: each chunk that ended well, and of all together.
+CHUNK = re.compile(r"^seed \d+: (\d+) sequences$", re.MULTILINE)
+TOLD = re.compile(r"^(under|rules|pairs|not reached|refusals): .*$", re.MULTILINE)
 
 
 def _begin(stage: Stage, *, seed: int) -> subprocess.Popen[bytes]:
@@ -50,10 +51,10 @@ def _begin(stage: Stage, *, seed: int) -> subprocess.Popen[bytes]:
 
 
 def sequences(log: Path) -> tuple[int, list[str]]:
-    """How many sequences a log tells of, and its lines about them."""
-    lines = [found.group().lstrip(".") for found in TOLD.finditer(log.read_text(errors="replace"))]
-    under = next((line for line in lines if line.startswith("under: ")), "")
-    return sum(int(number) for number in re.findall(r"\d+", under)), lines
+    """How many sequences a log says ended well, and its lines about them."""
+    text = log.read_text(errors="replace")
+    lines = [found.group() for found in TOLD.finditer(text)]
+    return sum(int(number) for number in CHUNK.findall(text)), lines
 
 
 @fault(
