@@ -56,10 +56,12 @@ def prepare(server: psycopg.Connection[Any]) -> dict[str, str]:
             server.execute(statement)  # type: ignore[arg-type]
     server.execute(
         "INSERT INTO bench_scan"
-        " SELECT row_number() OVER (), s.id, s.member_id, s.merchant_id, s.terminal_id,"
-        " a.id FROM settlement_scan s JOIN merchants_terminal t ON t.id = s.terminal_id"
+        # Numbered when they are chosen: a number for each there is would leave gaps.
+        " SELECT row_number() OVER (), latest.* FROM ("
+        " SELECT s.id, s.member_id, s.merchant_id, s.terminal_id, a.id AS account_id"
+        " FROM settlement_scan s JOIN merchants_terminal t ON t.id = s.terminal_id"
         " JOIN settlement_account a ON a.member_id = s.member_id AND a.kind = 'personal'"
-        " WHERE s.code = '' AND t.key_id IS NOT NULL ORDER BY s.id DESC LIMIT %s",
+        " WHERE s.code = '' AND t.key_id IS NOT NULL ORDER BY s.id DESC LIMIT %s) AS latest",
         (SCANS_TO_NAME,),
     )
     server.execute("ANALYZE bench_scan")
