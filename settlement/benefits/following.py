@@ -27,6 +27,12 @@ class StandingBill:
     result: Result
     gave: Result
 
+    @classmethod
+    def whole(cls, settled: Settled, result: Result) -> StandingBill:
+        """The bill as it was settled, with nothing returned."""
+        remaining_fen = {line.no: line.amount_fen for line in settled.inputs["bill"].lines}
+        return cls(settled, remaining_fen, result, result)
+
     def settled_from(self, year_to_date: Mapping[str, int]) -> Settled:
         """The bill as it would be settled from another year to date."""
         return Settled(

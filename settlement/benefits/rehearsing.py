@@ -94,12 +94,7 @@ class MemberRehearsal:
             year_to_date=before,
             account_available_fen=max(0, settled["account_available_fen"] - self._account_fen),
         )
-        standing = StandingBill(
-            settled=Settled(self.policy, settled),
-            remaining_fen={line.no: line.amount_fen for line in bill.lines},
-            result=result,
-            gave=result,
-        )
+        standing = StandingBill.whole(Settled(self.policy, settled), result)
         self.bills[key] = RehearsedBill(seq, stored, standing)
         self._count(self.bills[key], sign=1)
         return result

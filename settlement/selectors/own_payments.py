@@ -6,8 +6,8 @@ Every query names the member. What a payment service owes a merchant is not thei
 from collections import defaultdict
 from typing import Any
 
-from settlement.models import CreditLine, CreditUse, Settlement, Tender
-from settlement.selectors.staff import left_to_repay_fen
+from settlement.models import CreditLine, Settlement, Tender
+from settlement.selectors.staff import due_fen
 
 
 def own_credit(member_id: int) -> dict[str, int] | None:
@@ -16,11 +16,10 @@ def own_credit(member_id: int) -> dict[str, int] | None:
     line = CreditLine.objects.filter(pk=member_id).first()
     if line is None:
         return None
-    due = CreditUse.objects.filter(member_id=member_id, standing="captured")
     return {
         "limit_fen": line.limit_fen,
         "used_fen": line.used_fen,
-        "due_fen": sum(left_to_repay_fen(use) for use in due),
+        "due_fen": due_fen(member_id),
         "left_fen": line.limit_fen - line.used_fen,
         "owed_fen": line.owed_fen,
     }

@@ -67,6 +67,12 @@ def left_to_repay_fen(use: CreditUse) -> int:
     return max(0, use.amount_fen - use.repaid_fen - given_back_fen)
 
 
+def due_fen(member_id: int) -> int:
+    """What a member has to pay back: of a use that is not captured yet, nothing."""
+    captured = CreditUse.objects.filter(member_id=member_id, standing="captured")
+    return sum(left_to_repay_fen(use) for use in captured)
+
+
 def member_numbered(number: str) -> Member | None:
     """The member with this number of the area's."""
     return Member.objects.filter(number=number).first()
@@ -80,9 +86,6 @@ def line_of_credit(member_id: int) -> dict[str, Any] | None:
         return None
     line = CreditLine.objects.filter(pk=member_id).first()
     uses = CreditUse.objects.filter(member_id=member_id, amount_fen__gt=0, standing__in=OWED)
-    due_fen = 0
-    for use in uses.filter(standing="captured"):
-        due_fen += left_to_repay_fen(use)
     found = _bounded(uses.order_by("-used_at", "-reference"))
     tenders = {
         tender.reference: tender
@@ -97,7 +100,7 @@ def line_of_credit(member_id: int) -> dict[str, Any] | None:
         "name": masked_name(member.name),
         "line": line,
         "left_fen": line.limit_fen - line.used_fen if line else 0,
-        "due_fen": due_fen,
+        "due_fen": due_fen(member_id),
         "uses": [
             {
                 "used_at": use.used_at,

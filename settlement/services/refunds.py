@@ -126,11 +126,6 @@ def lock_for_return(settlement_id: UUID, *, merchant_id: int, kind: str) -> None
         raise TryAgain
 
 
-def everything(found: Standing) -> list[ReturnedPart]:
-    """All that is left of a settlement, as parts to return."""
-    return whole(found).parts
-
-
 def book(
     desk: Desk,
     found: Standing,
@@ -244,9 +239,13 @@ def _later(
     if rule == "restate":
         # The funds of another area are not for this one's rules to move, nor is another year for a
         # return of this one: those bills stand.
-        own = [each for each in later if _is_of(found.area_code, each) and not each.stay]
+        own: list[Later] = []
+        others: list[Later] = []
+        for each in later:
+            is_own = _is_of(found.area_code, each) and not each.stay
+            (own if is_own else others).append(each)
         restated = _restated(own, moved=moved, account_fen=account_fen)
-        later = tuple(each for each in later if each not in own)
+        later = tuple(others)
     else:
         restated = ()
     differ = [each.settlement_id for each in later if _would_differ(each, moved, account_fen)]
@@ -319,13 +318,14 @@ def _accounts_can_give(funds: MoneyFacts, *, own_fen: int, relatives: Mapping[in
     """Whether accounts that would pay more for the rest than they did still have it."""
     if funds.available_fen() + own_fen < 0:
         return False
-    return all(
-        sql.fetch("SELECT balance_fen FROM settlement_account WHERE id = %s", (account_id,))[0][0]
-        + amount_fen
-        >= 0
-        for account_id, amount_fen in relatives.items()
-        if amount_fen < 0
+    dearer = [account_id for account_id, amount_fen in relatives.items() if amount_fen < 0]
+    if not dearer:
+        return True
+    balances = sql.fetch(
+        f"SELECT id, balance_fen FROM settlement_account WHERE {sql.among('id')}",
+        (sql.values(dearer),),
     )
+    return all(balance_fen + relatives[account_id] >= 0 for account_id, balance_fen in balances)
 
 
 def _relatives_back(before: benefits.Result, rest: benefits.Result | None) -> dict[int, int]:

@@ -31,6 +31,7 @@ from settlement.benefits.rehearsing import (
 from settlement.benefits.returning import shares_of
 from settlement.models import Refund, Settlement
 from settlement.selectors.rules import compiled_policy
+from settlement.services.refunds import rule_of
 from settlement.services.replaying_returns import Returns
 
 Progress = Callable[[str, int, int], None]
@@ -217,16 +218,12 @@ def _refund(
         remaining_fen=beside.remaining(settlement_id, seq),
         restated=_restated(row["id"], seq, beside),
         # The return of another area's bill leaves the bills of this one as they are.
-        restates=_restates(rules, row["kind"])
+        restates=rule_of(rules, row["kind"]) == "restate"
         and beside.settlements[settlement_id]["area_code"] == area_code,
     )
     for identifier, error in refused.items():
         assert isinstance(identifier, UUID)
         found.not_priced.setdefault(error.code, []).append(identifier)
-
-
-def _restates(rules: benefits.Policy, kind: str) -> bool:
-    return rules.refund_with_later == "restate" and kind != Refund.Kind.REVERSAL
 
 
 def _restated(refund_id: UUID, seq: int, beside: Returns) -> list[Became]:

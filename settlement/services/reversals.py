@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from merchants import endpoint
@@ -30,7 +30,8 @@ from settlement.services.declaring import month_is_declared
 from settlement.services.desk import Desk
 from settlement.services.fee_batches import write_fee_batch
 from settlement.services.quotes import QuoteNotLive, release
-from settlement.services.refunds import book, everything, lock_for_return
+from settlement.services.refunds import book, lock_for_return
+from settlement.services.returned_lines import whole
 
 log = logging.getLogger(__name__)
 
@@ -153,9 +154,12 @@ def reverse_overdue(*, now: datetime, limit: int) -> int:
             with transaction.atomic(durable=True):
                 hold_day(business_date(now))
                 _reverse_if_unconfirmed(settlement_id, now=now)
+        # Nobody is there to be told, and neither the others nor posting may wait for one.
         except Refusal as refusal:
-            # Nobody is there to be told, and neither the others nor posting may wait for it.
             log.error("settlement %s cannot be reversed: %s", settlement_id, refusal.code)
+        except OperationalError:
+            # Somebody holds the person; the next look tries again.
+            log.warning("settlement %s is not reversed yet", settlement_id, exc_info=True)
     return len(overdue)
 
 
@@ -222,11 +226,12 @@ def _reversal_of(settlement_id: UUID) -> dict[str, Any] | None:
 
 
 def _book_reversal(desk: Desk, found: Standing, *, reason: str) -> dict[str, Any]:
+    wish = whole(found)
     returned = book(
         desk,
         found,
-        everything(found),
-        {line.no: 0 for line in found.lines},
+        wish.parts,
+        wish.remaining_fen,
         reason=reason,
         kind="reversal",
     )

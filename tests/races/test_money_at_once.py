@@ -1,11 +1,13 @@
 """Settlements, quotes and refunds of one person at one moment, from more than one till."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from settlement.models import (
     Account,
@@ -17,6 +19,7 @@ from settlement.models import (
     Settlement,
     TraceCode,
 )
+from settlement.services.reversals import reverse_overdue
 from tests.city import RESTATES, City, item, share_account, today
 from tests.ledger_checks import assert_sound, balances
 from tests.races.rivals import at_once, between_statements, forced, lose_connection, member_locked
@@ -487,6 +490,26 @@ def test_a_connection_lost_at_the_commit_is_one_settlement_with_the_same_key(
     assert again.status == 201
     assert ("idempotent-replay" in again.headers) == committed
     assert Settlement.objects.count() == 1
+    finish(world, opening)
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_a_person_who_is_held_keeps_no_other_reversal_waiting(
+    world: World, opening: dict[int, int]
+) -> None:
+    till = world.till()
+    held, free = (
+        till.post("settlements", {**bill(world, till, member=member), "confirm_within_s": 10})
+        for member in (world.retiree, world.worker)
+    )
+    later = timezone.now() + timedelta(seconds=11)
+    with member_locked(world.retiree.pk):
+        assert reverse_overdue(now=later, limit=10) == 2
+        assert str(Refund.objects.get().settlement_id) == free["settlement_id"]
+    assert reverse_overdue(now=later, limit=10) == 1
+    assert Refund.objects.filter(settlement=held["settlement_id"]).exists()
     finish(world, opening)
 
 

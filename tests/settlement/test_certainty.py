@@ -4,13 +4,12 @@ whoever should have finished it did not."""
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import time_machine
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -25,7 +24,6 @@ from settlement.selectors import certainty as selector
 from settlement.selectors.certainty import Reading, board, clocks
 from settlement.services.posting import post_due
 from settlement.services.reversals import reverse_overdue
-from settlement.services.tender import connections
 from settlement.services.tender.simulator import Lie
 from settlement.states import Entity, states_of
 from tests.settlement.tender_world import (
@@ -40,30 +38,11 @@ from tests.settlement.tender_world import (
     states,
     work,
 )
+from tests.settlement.test_tenders import _fresh_services, clock, till, world
 from tests.world import Reply, Till, World, line
 
-
-@pytest.fixture(autouse=True)
-def _fresh_services() -> Iterator[None]:
-    connections.connected.cache_clear()
-    yield
-    connections.connected.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def clock(now: datetime) -> Iterator[Any]:
-    with time_machine.travel(now, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def world(db: None, clock: Any) -> World:
-    return World.made()
-
-
-@pytest.fixture
-def till(world: World) -> Till:
-    return world.till()
+# Fixtures: a simulated service and a clock of the test's own.
+__all__ = ["_fresh_services", "clock", "till", "world"]
 
 
 def after(now: datetime, seconds: float) -> datetime:

@@ -1,44 +1,27 @@
 """Each line of the certainty clock's table is spoilt in turn, and so is what reads it, and a named
 test must notice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
-import time_machine
 from django.db import DatabaseError
 
 from settlement import certainty
 from settlement.certainty import Kind
 from settlement.selectors import certainty as selector
-from settlement.services.tender import connections, moves
+from settlement.services.tender import moves
 from tests.settlement import test_certainty as tests
-from tests.settlement.test_tender_mutants import called
+from tests.settlement.test_tender_mutants import _fresh_services, called, clock, world
 from tests.world import World
+
+__all__ = ["_fresh_services", "clock", "world"]
 
 Patch = pytest.MonkeyPatch
 Mutate = Callable[[Patch], None]
 Check = Callable[..., None]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_services() -> Iterator[None]:
-    connections.connected.cache_clear()
-    yield
-    connections.connected.cache_clear()
-
-
-@pytest.fixture
-def clock(now: datetime) -> Iterator[Any]:
-    with time_machine.travel(now, tick=False) as traveller:
-        yield traveller
-
-
-@pytest.fixture
-def world(db: None, clock: Any) -> World:
-    return World.made()
 
 
 def moved(kind: Kind, place: int, seconds: float) -> Mutate:

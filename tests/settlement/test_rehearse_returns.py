@@ -417,8 +417,8 @@ MUTANTS: list[tuple[str, str, Any, Any]] = [
     ),
     (
         "a reversal restates too",
-        "settlement.services.rehearsal._restates",
-        lambda rules, _kind: rules.refund_with_later == "restate",
+        "settlement.services.rehearsal.rule_of",
+        lambda rules, _kind: rules.refund_with_later,
         test_a_reversal_restates_nothing_under_the_draft_either,
     ),
     (

@@ -442,12 +442,7 @@ def test_under_any_policy_later_bills_restated_are_the_year_without_the_first(wo
     without = restated(bare[1:], year_to_date=world.year_to_date)
     later = restated_after(
         [
-            StandingBill(
-                settled,
-                {line.no: line.amount_fen for line in settled.inputs["bill"].lines},
-                result,
-                result,
-            )
+            StandingBill.whole(settled, result)
             for settled, result in zip(bare[1:], whole[1:], strict=True)
         ],
         moved=whole[0].year_to_date_delta,
