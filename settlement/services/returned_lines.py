@@ -30,6 +30,7 @@ class Wish:
 
 
 def whole(found: Standing) -> Wish:
+    """All that is left of a settlement."""
     wish = Wish(remaining_fen={line.no: 0 for line in found.lines})
     for line in found.lines:
         left_e4 = line.quantity_e4 - line.returned_e4
@@ -41,6 +42,8 @@ def whole(found: Standing) -> Wish:
 
 
 def parts_of(found: Standing, asked: Sequence[ReturnedLine]) -> Wish:
+    """What a till asks for, and what then remains of every line. Raises FieldInvalid and
+    RefundTooMuch, with the place in the request."""
     by_number = {line.no: line for line in found.lines}
     wish = Wish(remaining_fen={line.no: line.remaining_fen for line in found.lines})
     seen: set[int] = set()
