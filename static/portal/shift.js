@@ -119,7 +119,8 @@ function show(answer) {
   const last = part(root, "last");
   last.hidden = !answer.last;
   if (answer.last) last.href = slipUrl(answer.last.shift_id);
-  toggle.disabled = false;
+  // Until the shift is known there is nothing that it could be called.
+  toggle.hidden = false;
   part(root, "open-form").hidden = Boolean(shift);
   part(root, "close-form").hidden = !shift;
   part(root, "totals").replaceChildren(
